@@ -6,6 +6,7 @@
  * at once in the caller, done is posted.
  */
 #include "base/loop.h"
+#include <stddef.h>
 
 struct vy_workers;
 VY_CHECKED struct vy_err vy_workers_new(unsigned thread_count, size_t queue_max, struct vy_workers **out);

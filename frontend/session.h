@@ -61,7 +61,14 @@ struct session_action {
     const char *reason; /* literal, for the log */
 };
 
-/* What is known about the connection when a session begins. */
+/* tls-server-end-point and tls-exporter data (RFC 5929, 9266) for SCRAM-PLUS; empty when not secured. */
+struct session_tls {
+    struct vy_bytes info;
+    struct vy_bytes exporter;
+    struct vy_bytes end_point;
+};
+
+/* What is known about the connection when a session begins. Slices live as long as the session. */
 struct session_peer {
     struct vy_bytes remote_ip; /* text; lives as long as the session */
     uint16_t remote_port;
@@ -71,12 +78,10 @@ struct session_peer {
     bool is_trusted;           /* auth.plaintext_networks: plaintext AUTH allowed, no penalty delay */
     uint64_t trace_id[2];      /* one id from client line to shard log; shown in greeting and errors */
     uint64_t seed[4];          /* randomness for this session (view ids, nonces, multipart delivery ids) */
-};
-/* tls-server-end-point and tls-exporter data (RFC 5929, 9266) for SCRAM-PLUS; empty when not secured. */
-struct session_tls {
-    struct vy_bytes info;
-    struct vy_bytes exporter;
-    struct vy_bytes end_point;
+    struct session_tls tls;    /* implicit TLS: its channel bindings */
+    uint64_t now_ms;           /* monotonic time of the start */
+    uint64_t wall_ms;
+    bool can_start_tls;        /* a certificate is there: STARTTLS may be offered */
 };
 
 struct session_ops {
