@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Arenas: memory of one lifetime (connection, command, step), freed at once, with a limit in bytes. Allocation over the
- * limit, or when the machine has none left, returns NULL; the caller answers LIMIT. Memory is zeroed and aligned to 16.
- * Poisoned on reset under ASan; -DVOLARY_ARENA_MALLOC makes each allocation a malloc of its own.
+ * Arenas: memory of one lifetime (connection, command, step), freed at once, with a limit in bytes.
+ * Allocation over the limit, or when the machine has none left, returns NULL; the caller answers
+ * LIMIT. Memory is zeroed and aligned to 16. Poisoned on reset under ASan; -DVOLARY_ARENA_MALLOC
+ * makes each allocation a malloc of its own.
  */
 #include "base/bytes.h"
 #include "base/err.h"
@@ -25,7 +26,8 @@ void vy_arena_deinit(struct vy_arena *arena);
 void *vy_arena_alloc(struct vy_arena *arena, size_t size);
 void *vy_arena_array(struct vy_arena *arena, size_t count, size_t item_size);
 /* Copies; *out is a slice with a NUL behind it that is not counted. */
-VY_CHECKED struct vy_err vy_arena_dup(struct vy_arena *arena, struct vy_bytes bytes, struct vy_bytes *out);
+VY_CHECKED struct vy_err vy_arena_dup(struct vy_arena *arena, struct vy_bytes bytes,
+                                      struct vy_bytes *out);
 const char *vy_arena_cstr(struct vy_arena *arena, struct vy_bytes bytes); /* NULL: no memory */
 const char *vy_arena_printf(struct vy_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Assertions on our own bugs; on in every build. Never on input, disk content, peer messages or allocation size.
+ * Assertions on our own bugs; on in every build. Never on input, disk content, peer messages or
+ * allocation size.
  */
 #include <stddef.h>
 

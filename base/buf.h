@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A growing byte buffer on the heap with a limit. Appends do not return errors: the first that does not fit (limit or
- * memory) marks the buffer failed, later ones do nothing, and vy_buf_error() is asked once at the end.
- * Reading consumes from the front without moving bytes until half is free.
+ * A growing byte buffer on the heap with a limit. Appends do not return errors: the first that does
+ * not fit (limit or memory) marks the buffer failed, later ones do nothing, and vy_buf_error() is
+ * asked once at the end. Reading consumes from the front without moving bytes until half is free.
  */
 #include "base/bytes.h"
 #include "base/err.h"
@@ -20,7 +20,8 @@ struct vy_buf {
 void vy_buf_init(struct vy_buf *buf, size_t limit_bytes);
 void vy_buf_deinit(struct vy_buf *buf); /* buf may be used again as if just initialised */
 void vy_buf_reset(struct vy_buf *buf);  /* empties, clears failed, keeps the memory */
-void vy_buf_release(struct vy_buf *buf); /* gives the memory back when empty: for idle connections */
+void vy_buf_release(
+    struct vy_buf *buf); /* gives the memory back when empty: for idle connections */
 
 static inline size_t vy_buf_len(const struct vy_buf *buf)
 {
@@ -39,7 +40,8 @@ void vy_buf_append_u64(struct vy_buf *buf, uint64_t value); /* decimal */
 void vy_buf_append_be16(struct vy_buf *buf, uint16_t value);
 void vy_buf_append_be32(struct vy_buf *buf, uint32_t value);
 void vy_buf_append_be64(struct vy_buf *buf, uint64_t value);
-void vy_buf_printf(struct vy_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void vy_buf_printf(struct vy_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Room for at least `size` more bytes, or NULL (and failed). Write there, then vy_buf_added(). */
 uint8_t *vy_buf_reserve(struct vy_buf *buf, size_t size);
 void vy_buf_added(struct vy_buf *buf, size_t size);

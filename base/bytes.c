@@ -73,7 +73,8 @@ size_t vy_bytes_find(struct vy_bytes haystack, struct vy_bytes needle, size_t fr
     if (needle.len == 0) {
         return from;
     }
-    const uint8_t *found = memmem(haystack.data + from, haystack.len - from, needle.data, needle.len);
+    const uint8_t *found =
+        memmem(haystack.data + from, haystack.len - from, needle.data, needle.len);
     return found == NULL ? SIZE_MAX : (size_t)(found - haystack.data);
 }
 

@@ -48,20 +48,42 @@ struct vy_bytes vy_bytes_slice(struct vy_bytes b, size_t from, size_t len);
 struct vy_bytes vy_bytes_from(struct vy_bytes b, size_t from);
 struct vy_bytes vy_bytes_trim(struct vy_bytes b);      /* SP and TAB at both ends */
 struct vy_bytes vy_bytes_trim_crlf(struct vy_bytes b); /* one trailing CRLF or LF */
-/* Cuts off and returns what stands before the first `byte`; `*rest` keeps what follows it. With no such byte
- * everything is returned and `*rest` is empty. */
+/* Cuts off and returns what stands before the first `byte`; `*rest` keeps what follows it. With no
+ * such byte everything is returned and `*rest` is empty. */
 struct vy_bytes vy_bytes_cut(struct vy_bytes *rest, uint8_t byte);
 
-static inline bool vy_ascii_is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
-static inline bool vy_ascii_is_upper(uint8_t c) { return c >= 'A' && c <= 'Z'; }
-static inline bool vy_ascii_is_lower(uint8_t c) { return c >= 'a' && c <= 'z'; }
-static inline bool vy_ascii_is_alpha(uint8_t c) { return vy_ascii_is_upper(c) || vy_ascii_is_lower(c); }
-static inline bool vy_ascii_is_alnum(uint8_t c) { return vy_ascii_is_alpha(c) || vy_ascii_is_digit(c); }
-static inline uint8_t vy_ascii_lower(uint8_t c) { return vy_ascii_is_upper(c) ? (uint8_t)(c + 32) : c; }
-static inline uint8_t vy_ascii_upper(uint8_t c) { return vy_ascii_is_lower(c) ? (uint8_t)(c - 32) : c; }
+static inline bool vy_ascii_is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool vy_ascii_is_upper(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+static inline bool vy_ascii_is_lower(uint8_t c)
+{
+    return c >= 'a' && c <= 'z';
+}
+static inline bool vy_ascii_is_alpha(uint8_t c)
+{
+    return vy_ascii_is_upper(c) || vy_ascii_is_lower(c);
+}
+static inline bool vy_ascii_is_alnum(uint8_t c)
+{
+    return vy_ascii_is_alpha(c) || vy_ascii_is_digit(c);
+}
+static inline uint8_t vy_ascii_lower(uint8_t c)
+{
+    return vy_ascii_is_upper(c) ? (uint8_t)(c + 32) : c;
+}
+static inline uint8_t vy_ascii_upper(uint8_t c)
+{
+    return vy_ascii_is_lower(c) ? (uint8_t)(c - 32) : c;
+}
 int vy_ascii_hex_value(uint8_t c); /* 0..15, or -1 */
 
-/* Whole slice is decimal digits (no sign, no space, at least one), value fits. False leaves *out untouched. */
+/* Whole slice is decimal digits (no sign, no space, at least one), value fits. False leaves *out
+ * untouched. */
 bool vy_parse_u32(struct vy_bytes text, uint32_t *out);
 bool vy_parse_u64(struct vy_bytes text, uint64_t *out);
 

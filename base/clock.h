@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The only doors to time. Monotonic time rules every timeout; wall time is a fact to be recorded (INTERNALDATE, logs).
- * A fake stands behind the same interface (tests/lib/fake_clock.h).
+ * The only doors to time. Monotonic time rules every timeout; wall time is a fact to be recorded
+ * (INTERNALDATE, logs). A fake stands behind the same interface (tests/lib/fake_clock.h).
  */
 #include <stdint.h>
 

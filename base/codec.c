@@ -7,7 +7,8 @@
 
 /* ---- base64, hex, base32 ---- */
 
-static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void vy_base64_encode(struct vy_buf *out, struct vy_bytes in)
 {
@@ -40,7 +41,8 @@ static int base64_value(uint8_t c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* One group of four; `padding` of its last characters are '='. Bits that padding leaves over must be zero. */
+/* One group of four; `padding` of its last characters are '='. Bits that padding leaves over must
+ * be zero. */
 static bool base64_group(const uint8_t *in, size_t padding, uint8_t *out)
 {
     uint32_t group = 0;
@@ -58,7 +60,8 @@ static bool base64_group(const uint8_t *in, size_t padding, uint8_t *out)
     if (padding < 1) {
         out[2] = (uint8_t)group;
     }
-    return padding == 0 || (padding == 1 && (group & 0xFF) == 0) || (padding == 2 && (group & 0xFFFF) == 0);
+    return padding == 0 || (padding == 1 && (group & 0xFF) == 0) ||
+           (padding == 2 && (group & 0xFFFF) == 0);
 }
 
 struct vy_err vy_base64_decode(struct vy_arena *arena, struct vy_bytes in, struct vy_bytes *out)
@@ -90,7 +93,8 @@ void vy_hex_encode(struct vy_buf *out, struct vy_bytes in)
 {
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < in.len; i++) {
-        const uint8_t text[2] = {(uint8_t)digits[in.data[i] >> 4], (uint8_t)digits[in.data[i] & 15]};
+        const uint8_t text[2] = {(uint8_t)digits[in.data[i] >> 4],
+                                 (uint8_t)digits[in.data[i] & 15]};
         vy_buf_append(out, vy_bytes(text, sizeof(text)));
     }
 }
@@ -145,7 +149,10 @@ static size_t utf8_len(const uint8_t *p, size_t have, uint32_t *out)
         *out = first;
         return 1;
     }
-    const size_t len = first >= 0xC2 && first <= 0xDF ? 2 : first >= 0xE0 && first <= 0xEF ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+    const size_t len = first >= 0xC2 && first <= 0xDF   ? 2
+                       : first >= 0xE0 && first <= 0xEF ? 3
+                       : first >= 0xF0 && first <= 0xF4 ? 4
+                                                        : 0;
     if (len == 0 || have < len) {
         return 0;
     }

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Text codecs without allocation policy of their own: base64 (RFC 4648 section 4, strict), hex, base32, UTF-8 checks,
- * CRC-32C. Decoders take exactly their alphabet: no white space, padding required where the RFC requires it.
+ * Text codecs without allocation policy of their own: base64 (RFC 4648 section 4, strict), hex,
+ * base32, UTF-8 checks, CRC-32C. Decoders take exactly their alphabet: no white space, padding
+ * required where the RFC requires it.
  */
 #include "base/arena.h"
 #include "base/buf.h"
 
 void vy_base64_encode(struct vy_buf *out, struct vy_bytes in);
-VY_CHECKED struct vy_err vy_base64_decode(struct vy_arena *arena, struct vy_bytes in, struct vy_bytes *out);
+VY_CHECKED struct vy_err vy_base64_decode(struct vy_arena *arena, struct vy_bytes in,
+                                          struct vy_bytes *out);
 void vy_hex_encode(struct vy_buf *out, struct vy_bytes in); /* lower case */
-VY_CHECKED struct vy_err vy_hex_decode(struct vy_arena *arena, struct vy_bytes in, struct vy_bytes *out);
-void vy_base32_encode(struct vy_buf *out, struct vy_bytes in); /* RFC 4648 section 6, without padding */
+VY_CHECKED struct vy_err vy_hex_decode(struct vy_arena *arena, struct vy_bytes in,
+                                       struct vy_bytes *out);
+void vy_base32_encode(struct vy_buf *out,
+                      struct vy_bytes in); /* RFC 4648 section 6, without padding */
 
-bool vy_utf8_is_valid(struct vy_bytes in); /* RFC 3629: no overlong forms, no surrogates, <= U+10FFFF */
+bool vy_utf8_is_valid(
+    struct vy_bytes in); /* RFC 3629: no overlong forms, no surrogates, <= U+10FFFF */
 /* Decodes one character at *at and advances; U+FFFD and one byte on bad input. False at the end. */
 bool vy_utf8_next(struct vy_bytes in, size_t *at, uint32_t *codepoint);
 void vy_utf8_append(struct vy_buf *out, uint32_t codepoint);
 
-uint32_t vy_crc32c(uint32_t crc, struct vy_bytes in); /* start with 0; uses the CPU's instruction when there */
+uint32_t vy_crc32c(uint32_t crc,
+                   struct vy_bytes in); /* start with 0; uses the CPU's instruction when there */

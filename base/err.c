@@ -13,7 +13,8 @@ static const struct {
     const char *imap;
     int grpc;
 } table[VY_CODE_COUNT] = {
-#define X(code, text, retry, smtp, imap, grpc) [VY_CODE_##code] = {#code, text, retry, smtp, imap, grpc},
+#define X(code, text, retry, smtp, imap, grpc)                                                     \
+    [VY_CODE_##code] = {#code, text, retry, smtp, imap, grpc},
 #include "base/err_table.h"
 #undef X
 };

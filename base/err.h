@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The error value: sixteen bytes, returned, never dropped. The closed list of codes with their log, SMTP, IMAP and
- * gRPC meanings is err_table.h. Knows nothing of who reports it.
+ * The error value: sixteen bytes, returned, never dropped. The closed list of codes with their log,
+ * SMTP, IMAP and gRPC meanings is err_table.h. Knows nothing of who reports it.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,8 +54,8 @@ static inline void vy_ignore(struct vy_err err, const char *why)
         }                                                                                          \
     } while (0)
 
-const char *vy_code_name(enum vy_code code);      /* "NOT_FOUND" */
-const char *vy_code_text(enum vy_code code);      /* for logs and people */
+const char *vy_code_name(enum vy_code code); /* "NOT_FOUND" */
+const char *vy_code_text(enum vy_code code); /* for logs and people */
 bool vy_code_is_retryable(enum vy_code code);
 const char *vy_code_smtp_reply(enum vy_code code); /* "550 5.1.1" */
 const char *vy_code_imap_code(enum vy_code code);  /* "NONEXISTENT", or "" */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one table of errors: X(name, log text, worth retrying, SMTP reply, IMAP response code, gRPC code).
- * A name says what the caller can do about it, not who failed. SMTP text is "code enhanced-code" (RFC 3463);
- * an empty IMAP code means a plain NO. No include guard: meant to be included with X defined.
+ * The one table of errors: X(name, log text, worth retrying, SMTP reply, IMAP response code, gRPC
+ * code). A name says what the caller can do about it, not who failed. SMTP text is "code
+ * enhanced-code" (RFC 3463); an empty IMAP code means a plain NO. No include guard: meant to be
+ * included with X defined.
  */
 /* clang-format off */
 X(OK,           "ok",                                  false, "250 2.0.0", "",                     0)

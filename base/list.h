@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * An intrusive doubly linked list; a member sits inside the object, which belongs to at most one list per member.
+ * An intrusive doubly linked list; a member sits inside the object, which belongs to at most one
+ * list per member.
  */
 #include "base/assert.h"
 #include <stdbool.h>
@@ -42,4 +43,5 @@ static inline struct vy_list *vy_list_pop_front(struct vy_list *list)
     vy_list_remove(first);
     return first;
 }
-#define VY_LIST_FOREACH(item, list) for (struct vy_list *item = (list)->next; item != (list); item = item->next)
+#define VY_LIST_FOREACH(item, list)                                                                \
+    for (struct vy_list *item = (list)->next; item != (list); item = item->next)

@@ -14,7 +14,8 @@
 
 #define LOG_VALUE_BYTES_MAX 512U
 #define LOG_LINE_BYTES_MAX 16384U
-#define LOG_PIPE_WAIT_MS 50 /* a blocked reader may hold a line up this long, then it is dropped and counted (C10) */
+#define LOG_PIPE_WAIT_MS                                                                           \
+    50 /* a blocked reader may hold a line up this long, then it is dropped and counted (C10) */
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -52,8 +53,10 @@ static void put_key(struct line *line, const char *key)
     line->is_first = false;
 }
 
-/* One character as it may stand inside quotes; controls, bad UTF-8 and line separators never pass raw (C9). */
-static void put_escaped(struct line *line, struct vy_bytes text, size_t from, size_t to, uint32_t codepoint)
+/* One character as it may stand inside quotes; controls, bad UTF-8 and line separators never pass
+ * raw (C9). */
+static void put_escaped(struct line *line, struct vy_bytes text, size_t from, size_t to,
+                        uint32_t codepoint)
 {
     char escape[16];
     const bool is_bad = codepoint == 0xFFFD && to - from == 1;
@@ -113,7 +116,8 @@ static void put_field(struct line *line, const struct vy_log_field *field)
         (void)snprintf(number, sizeof(number), "%lld", (long long)field->number);
         break;
     case VY_LOG_KIND_HEX:
-        (void)snprintf(number, sizeof(number), line->format == VY_LOG_JSON ? "\"%016llx\"" : "%016llx",
+        (void)snprintf(number, sizeof(number),
+                       line->format == VY_LOG_JSON ? "\"%016llx\"" : "%016llx",
                        (unsigned long long)field->number);
         break;
     case VY_LOG_KIND_BOOL:
@@ -191,7 +195,8 @@ static bool write_whole(const char *text, size_t len)
             continue;
         }
         struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-        if (wrote == 0 || (errno != EINTR && (errno != EAGAIN || poll(&ready, 1, LOG_PIPE_WAIT_MS) != 1))) {
+        if (wrote == 0 ||
+            (errno != EINTR && (errno != EAGAIN || poll(&ready, 1, LOG_PIPE_WAIT_MS) != 1))) {
             return false;
         }
     }

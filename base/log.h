@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Logs are data: a registered event name ("subsystem.object.outcome") and registered keys, one line an event, logfmt or
- * JSON, into a sink that is handed in. Every event and key has a line in docs/log-keys; tests/lint compares.
- * Values are escaped and cut at 512 bytes; there is no way to print a vy_secret. Safe from any thread (the sink locks).
+ * Logs are data: a registered event name ("subsystem.object.outcome") and registered keys, one line
+ * an event, logfmt or JSON, into a sink that is handed in. Every event and key has a line in
+ * docs/log-keys; tests/lint compares. Values are escaped and cut at 512 bytes; there is no way to
+ * print a vy_secret. Safe from any thread (the sink locks).
  */
 #include "base/bytes.h"
 
 enum vy_log_level { VY_LOG_ERROR, VY_LOG_WARN, VY_LOG_INFO, VY_LOG_DEBUG };
 enum vy_log_format { VY_LOG_LOGFMT, VY_LOG_JSON };
 
-enum vy_log_kind { VY_LOG_KIND_STR, VY_LOG_KIND_U64, VY_LOG_KIND_I64, VY_LOG_KIND_HEX, VY_LOG_KIND_BOOL };
+enum vy_log_kind {
+    VY_LOG_KIND_STR,
+    VY_LOG_KIND_U64,
+    VY_LOG_KIND_I64,
+    VY_LOG_KIND_HEX,
+    VY_LOG_KIND_BOOL
+};
 struct vy_log_field {
     const char *key; /* string literal */
     enum vy_log_kind kind;
@@ -19,10 +26,14 @@ struct vy_log_field {
 };
 #define VY_STR(k, v) ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_STR, .str = (v)})
 #define VY_CSTR(k, v) VY_STR(k, vy_cstr(v))
-#define VY_U64(k, v) ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_U64, .number = (uint64_t)(v)})
-#define VY_I64(k, v) ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_I64, .number = (uint64_t)(int64_t)(v)})
-#define VY_HEX(k, v) ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_HEX, .number = (uint64_t)(v)})
-#define VY_FLAG(k, v) ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_BOOL, .number = (v) ? 1 : 0})
+#define VY_U64(k, v)                                                                               \
+    ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_U64, .number = (uint64_t)(v)})
+#define VY_I64(k, v)                                                                               \
+    ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_I64, .number = (uint64_t)(int64_t)(v)})
+#define VY_HEX(k, v)                                                                               \
+    ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_HEX, .number = (uint64_t)(v)})
+#define VY_FLAG(k, v)                                                                              \
+    ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_BOOL, .number = (v) ? 1 : 0})
 
 /* One finished line without its newline. */
 struct vy_log_sink {
@@ -53,5 +64,6 @@ void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char 
     VY_CSTR("err.code", vy_code_name((err).code)),                                                 \
         VY_CSTR("err.what", (err).what == NULL ? "" : (err).what), VY_I64("err.sys", (err).sys)
 bool vy_log_parse_level(struct vy_bytes text, enum vy_log_level *out);
-/* A sink that writes whole lines to a file descriptor; a full pipe drops and counts. Process lifetime. */
+/* A sink that writes whole lines to a file descriptor; a full pipe drops and counts. Process
+ * lifetime. */
 const struct vy_log_sink *vy_log_sink_stderr(void);

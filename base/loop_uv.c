@@ -57,7 +57,9 @@ static void loop_post(struct vy_loop *base, vy_loop_fn fn, void *arg)
     if (loop->queue_count == loop->queue_capacity) {
         const size_t capacity = loop->queue_capacity == 0 ? 64 : loop->queue_capacity * 2;
         struct post *queue = realloc(loop->queue, capacity * sizeof(*queue));
-        VY_ASSERT(queue != NULL); /* a lost post would lose an answer; memory for one pointer pair is our floor */
+        VY_ASSERT(
+            queue !=
+            NULL); /* a lost post would lose an answer; memory for one pointer pair is our floor */
         loop->queue = queue;
         loop->queue_capacity = capacity;
     }
@@ -139,13 +141,15 @@ static void timer_free(struct vy_timer *base)
 static void on_poll(uv_poll_t *uv, int status, int events)
 {
     struct watch_uv *watch = uv->data;
-    int ready = status < 0 ? VY_WATCH_READ | VY_WATCH_WRITE : 0; /* the owner finds the error when it reads */
+    int ready = status < 0 ? VY_WATCH_READ | VY_WATCH_WRITE
+                           : 0; /* the owner finds the error when it reads */
     ready |= (events & (UV_READABLE | UV_DISCONNECT)) != 0 ? VY_WATCH_READ : 0;
     ready |= (events & UV_WRITABLE) != 0 ? VY_WATCH_WRITE : 0;
     watch->fn(watch->arg, ready);
 }
 
-static struct vy_watch *watch_new(struct vy_loop *base, int fd, void (*fn)(void *arg, int events), void *arg)
+static struct vy_watch *watch_new(struct vy_loop *base, int fd, void (*fn)(void *arg, int events),
+                                  void *arg)
 {
     struct watch_uv *watch = calloc(1, sizeof(*watch));
     if (watch == NULL) {
@@ -245,7 +249,8 @@ static void on_uv_signal(uv_signal_t *handle, int signum)
     loop->on_signal(loop->on_signal_arg, signum);
 }
 
-struct vy_err vy_loop_uv_on_signal(struct vy_loop *base, void (*fn)(void *arg, int signal), void *arg)
+struct vy_err vy_loop_uv_on_signal(struct vy_loop *base, void (*fn)(void *arg, int signal),
+                                   void *arg)
 {
     static const int numbers[2] = {SIGTERM, SIGINT};
     struct loop_uv *loop = loop_of(base);

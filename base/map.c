@@ -53,13 +53,14 @@ uint64_t vy_siphash(uint64_t seed, struct vy_bytes bytes)
 {
     const uint64_t k0 = seed;
     const uint64_t k1 = splitmix64(seed);
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL, k0 ^ 0x6c7967656e657261ULL,
-                     k1 ^ 0x7465646279746573ULL};
+    uint64_t v[4] = {k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL,
+                     k0 ^ 0x6c7967656e657261ULL, k1 ^ 0x7465646279746573ULL};
     const size_t whole = bytes.len - bytes.len % 8;
     for (size_t at = 0; at <= whole; at += 8) {
-        const uint64_t m = at < whole ? load_le64(bytes.data + at, 8)
-                                      : load_le64(bytes.len == whole ? NULL : bytes.data + at, bytes.len - whole) |
-                                            (uint64_t)bytes.len << 56;
+        const uint64_t m =
+            at < whole ? load_le64(bytes.data + at, 8)
+                       : load_le64(bytes.len == whole ? NULL : bytes.data + at, bytes.len - whole) |
+                             (uint64_t)bytes.len << 56;
         v[3] ^= m;
         sip_round(v);
         sip_round(v);
@@ -72,7 +73,8 @@ uint64_t vy_siphash(uint64_t seed, struct vy_bytes bytes)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* ---- u64 keys: open addressing, linear probing, backward-shift removal; value NULL marks a free slot ---- */
+/* ---- u64 keys: open addressing, linear probing, backward-shift removal; value NULL marks a free
+ * slot ---- */
 
 struct vy_map_slot {
     uint64_t key;
@@ -114,7 +116,8 @@ static struct vy_err map_grow(struct vy_map *map)
 {
     struct vy_map bigger = {.seed = map->seed,
                             .count = map->count,
-                            .capacity = map->capacity == 0 ? MAP_CAPACITY_FIRST : map->capacity * 2};
+                            .capacity =
+                                map->capacity == 0 ? MAP_CAPACITY_FIRST : map->capacity * 2};
     bigger.slots = calloc(bigger.capacity, sizeof(*bigger.slots));
     if (bigger.slots == NULL) {
         return vy_error(VY_CODE_NOMEM, "map");
@@ -201,7 +204,8 @@ void vy_strmap_deinit(struct vy_strmap *map)
     vy_strmap_init(map, map->seed);
 }
 
-static struct vy_strmap_slot *strmap_slot(const struct vy_strmap *map, uint64_t hash, struct vy_bytes key)
+static struct vy_strmap_slot *strmap_slot(const struct vy_strmap *map, uint64_t hash,
+                                          struct vy_bytes key)
 {
     size_t at = (size_t)hash & (map->capacity - 1);
     for (;; at = (at + 1) & (map->capacity - 1)) {
@@ -222,7 +226,8 @@ static struct vy_err strmap_grow(struct vy_strmap *map)
 {
     struct vy_strmap bigger = {.seed = map->seed,
                                .count = map->count,
-                               .capacity = map->capacity == 0 ? MAP_CAPACITY_FIRST : map->capacity * 2};
+                               .capacity =
+                                   map->capacity == 0 ? MAP_CAPACITY_FIRST : map->capacity * 2};
     bigger.slots = calloc(bigger.capacity, sizeof(*bigger.slots));
     if (bigger.slots == NULL) {
         return vy_error(VY_CODE_NOMEM, "map");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A hash map from u64 keys to pointers, and one from byte strings to pointers (keys are copied). Keyed hash (seeded
- * per map), so peers cannot choose collisions. Iteration order is not defined: never let it reach disk or the wire.
+ * A hash map from u64 keys to pointers, and one from byte strings to pointers (keys are copied).
+ * Keyed hash (seeded per map), so peers cannot choose collisions. Iteration order is not defined:
+ * never let it reach disk or the wire.
  */
 #include "base/bytes.h"
 #include "base/err.h"
@@ -14,11 +15,13 @@ struct vy_map {
     uint64_t seed;
 };
 void vy_map_init(struct vy_map *map, uint64_t seed);
-void vy_map_deinit(struct vy_map *map); /* values are not touched */
+void vy_map_deinit(struct vy_map *map);                   /* values are not touched */
 void *vy_map_get(const struct vy_map *map, uint64_t key); /* NULL: absent */
-VY_CHECKED struct vy_err vy_map_put(struct vy_map *map, uint64_t key, void *value); /* value != NULL; replaces */
+VY_CHECKED struct vy_err vy_map_put(struct vy_map *map, uint64_t key,
+                                    void *value);      /* value != NULL; replaces */
 void *vy_map_remove(struct vy_map *map, uint64_t key); /* the value, or NULL */
-/* for (size_t i = 0; vy_map_next(map, &i, &key, &value);) ; removing the current key while iterating is not allowed. */
+/* for (size_t i = 0; vy_map_next(map, &i, &key, &value);) ; removing the current key while
+ * iterating is not allowed. */
 bool vy_map_next(const struct vy_map *map, size_t *index, uint64_t *key, void **value);
 
 struct vy_strmap {

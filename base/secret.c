@@ -27,11 +27,13 @@ void vy_wipe(void *memory, size_t len)
 struct vy_err vy_secret_new(struct vy_bytes bytes, struct vy_secret **out)
 {
     const size_t mapped = sizeof(struct vy_secret) + bytes.len;
-    struct vy_secret *secret = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct vy_secret *secret =
+        mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (secret == MAP_FAILED) {
         return vy_error_sys(VY_CODE_NOMEM, errno, "memory for a secret");
     }
-    /* Best effort: RLIMIT_MEMLOCK may be small; swap and cores are the machine's owner's business then. */
+    /* Best effort: RLIMIT_MEMLOCK may be small; swap and cores are the machine's owner's business
+     * then. */
     (void)mlock(secret, mapped);
     (void)madvise(secret, mapped, MADV_DONTDUMP);
     (void)madvise(secret, mapped, MADV_WIPEONFORK);
@@ -59,7 +61,8 @@ struct vy_bytes vy_secret_bytes(const struct vy_secret *secret)
     return vy_bytes(secret->data, secret->len);
 }
 
-/* C2: the opened file is checked, not its name, so a link may lead to it (mounted secrets are links). */
+/* C2: the opened file is checked, not its name, so a link may lead to it (mounted secrets are
+ * links). */
 static struct vy_err check_file(int fd)
 {
     struct stat st;
@@ -72,7 +75,9 @@ static struct vy_err check_file(int fd)
     if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         return vy_error(VY_CODE_DENIED, "secret file is open to others: chmod 0600 it");
     }
-    return st.st_size <= (off_t)SECRET_FILE_BYTES_MAX ? vy_ok() : vy_error(VY_CODE_LIMIT, "secret file is too large");
+    return st.st_size <= (off_t)SECRET_FILE_BYTES_MAX
+               ? vy_ok()
+               : vy_error(VY_CODE_LIMIT, "secret file is too large");
 }
 
 static struct vy_err read_all(int fd, struct vy_secret **out)
@@ -100,7 +105,8 @@ struct vy_err vy_secret_read_file(const char *path, struct vy_secret **out)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        return vy_error_sys(errno == ENOENT ? VY_CODE_NOT_FOUND : VY_CODE_DENIED, errno, "secret file");
+        return vy_error_sys(errno == ENOENT ? VY_CODE_NOT_FOUND : VY_CODE_DENIED, errno,
+                            "secret file");
     }
     struct vy_err err = check_file(fd);
     if (!vy_failed(err)) {

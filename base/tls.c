@@ -37,8 +37,8 @@ static struct vy_err tls_error(enum vy_code code, const char *what)
     return vy_error(code, what);
 }
 
-static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                       unsigned in_len, void *arg)
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                       const unsigned char *in, unsigned in_len, void *arg)
 {
     (void)ssl;
     const struct vy_tls_context *context = arg;
@@ -73,7 +73,8 @@ static struct vy_err check_key_file(const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0) {
-        return vy_error_sys(errno == ENOENT ? VY_CODE_NOT_FOUND : VY_CODE_IO, errno, "TLS key file");
+        return vy_error_sys(errno == ENOENT ? VY_CODE_NOT_FOUND : VY_CODE_IO, errno,
+                            "TLS key file");
     }
     if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
         return vy_error(VY_CODE_DENIED, "TLS key file is readable by others: chmod 0600 it");
@@ -81,10 +82,12 @@ static struct vy_err check_key_file(const char *path)
     return vy_ok();
 }
 
-static struct vy_err load_identity(struct vy_tls_context *context, const struct vy_tls_config *config)
+static struct vy_err load_identity(struct vy_tls_context *context,
+                                   const struct vy_tls_config *config)
 {
     if (config->certificate_file == NULL) {
-        return context->is_client ? vy_ok() : vy_error(VY_CODE_ARGUMENT, "TLS server without certificate");
+        return context->is_client ? vy_ok()
+                                  : vy_error(VY_CODE_ARGUMENT, "TLS server without certificate");
     }
     VY_TRY(check_key_file(config->key_file));
     if (SSL_CTX_use_certificate_chain_file(context->ssl, config->certificate_file) != 1) {
@@ -121,7 +124,8 @@ static struct vy_err configure(struct vy_tls_context *context, const struct vy_t
     SSL_CTX_set_num_tickets(ssl, 0);
     /* Idle connections hold no record buffers. */
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
-    if (SSL_CTX_set_cipher_list(ssl, TLS12_CIPHERS) != 1 || SSL_CTX_set1_groups_list(ssl, TLS_GROUPS) != 1) {
+    if (SSL_CTX_set_cipher_list(ssl, TLS12_CIPHERS) != 1 ||
+        SSL_CTX_set1_groups_list(ssl, TLS_GROUPS) != 1) {
         return tls_error(VY_CODE_INTERNAL, "TLS ciphers");
     }
     VY_TRY(load_identity(context, config));
@@ -131,7 +135,8 @@ static struct vy_err configure(struct vy_tls_context *context, const struct vy_t
     return config->alpn == NULL ? vy_ok() : set_alpn(context, config->alpn);
 }
 
-static struct vy_err context_new(const struct vy_tls_config *config, bool is_client, struct vy_tls_context **out)
+static struct vy_err context_new(const struct vy_tls_config *config, bool is_client,
+                                 struct vy_tls_context **out)
 {
     struct vy_tls_context *context = calloc(1, sizeof(*context));
     if (context == NULL) {
@@ -152,12 +157,14 @@ static struct vy_err context_new(const struct vy_tls_config *config, bool is_cli
     return vy_ok();
 }
 
-struct vy_err vy_tls_context_new_server(const struct vy_tls_config *config, struct vy_tls_context **out)
+struct vy_err vy_tls_context_new_server(const struct vy_tls_config *config,
+                                        struct vy_tls_context **out)
 {
     return context_new(config, false, out);
 }
 
-struct vy_err vy_tls_context_new_client(const struct vy_tls_config *config, struct vy_tls_context **out)
+struct vy_err vy_tls_context_new_client(const struct vy_tls_config *config,
+                                        struct vy_tls_context **out)
 {
     return context_new(config, true, out);
 }
@@ -196,7 +203,8 @@ static struct vy_err add_names(X509 *certificate, const char *names)
         while (vy_bytes_find_byte(last, '.', 0) != SIZE_MAX) {
             (void)vy_bytes_cut(&last, '.');
         }
-        const bool is_ip = vy_bytes_find_byte(name, ':', 0) != SIZE_MAX || vy_parse_u32(last, &number);
+        const bool is_ip =
+            vy_bytes_find_byte(name, ':', 0) != SIZE_MAX || vy_parse_u32(last, &number);
         const int wrote = snprintf(list + len, sizeof(list) - len, "%s%s:%.*s", len == 0 ? "" : ",",
                                    is_ip ? "IP" : "DNS", VY_PRI(name));
         if (wrote < 0 || (size_t)wrote >= sizeof(list) - len) {
@@ -219,13 +227,15 @@ static struct vy_err fill_certificate(X509 *certificate, EVP_PKEY *key, const ch
         X509_set_version(certificate, 2) != 1 ||
         X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) == NULL ||
         X509_gmtime_adj(X509_getm_notAfter(certificate), SELF_SIGNED_DAYS * 24 * 3600) == NULL ||
-        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)"Volary development", -1, -1,
-                                   0) != 1 ||
+        X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+                                   (const unsigned char *)"Volary development", -1, -1, 0) != 1 ||
         X509_set_issuer_name(certificate, subject) != 1 || X509_set_pubkey(certificate, key) != 1) {
         return tls_error(VY_CODE_NOMEM, "certificate");
     }
     VY_TRY(add_names(certificate, names));
-    return X509_sign(certificate, key, EVP_sha256()) > 0 ? vy_ok() : tls_error(VY_CODE_INTERNAL, "certificate");
+    return X509_sign(certificate, key, EVP_sha256()) > 0
+               ? vy_ok()
+               : tls_error(VY_CODE_INTERNAL, "certificate");
 }
 
 static FILE *create_file(const char *path, mode_t mode)
@@ -234,7 +244,8 @@ static FILE *create_file(const char *path, mode_t mode)
     return fd < 0 ? NULL : fdopen(fd, "w");
 }
 
-static struct vy_err write_pem(const char *certificate_file, const char *key_file, X509 *certificate, EVP_PKEY *key)
+static struct vy_err write_pem(const char *certificate_file, const char *key_file,
+                               X509 *certificate, EVP_PKEY *key)
 {
     FILE *key_out = create_file(key_file, 0600);
     FILE *certificate_out = create_file(certificate_file, 0644);
@@ -250,15 +261,17 @@ static struct vy_err write_pem(const char *certificate_file, const char *key_fil
     return wrote ? vy_ok() : vy_error_sys(VY_CODE_IO, errno, "writing the development certificate");
 }
 
-struct vy_err vy_tls_write_self_signed(const char *certificate_file, const char *key_file, const char *names)
+struct vy_err vy_tls_write_self_signed(const char *certificate_file, const char *key_file,
+                                       const char *names)
 {
     if (access(certificate_file, R_OK) == 0 && access(key_file, R_OK) == 0) {
         return vy_ok();
     }
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();
-    struct vy_err err = key == NULL || certificate == NULL ? tls_error(VY_CODE_NOMEM, "certificate")
-                                                           : fill_certificate(certificate, key, names);
+    struct vy_err err = key == NULL || certificate == NULL
+                            ? tls_error(VY_CODE_NOMEM, "certificate")
+                            : fill_certificate(certificate, key, names);
     if (!vy_failed(err)) {
         err = write_pem(certificate_file, key_file, certificate, key);
     }
@@ -306,7 +319,8 @@ void vy_tls_free(struct vy_tls *tls)
     free(tls);
 }
 
-/* What an SSL call's failure means: nothing (wants more), the peer's close, or death of the stream. */
+/* What an SSL call's failure means: nothing (wants more), the peer's close, or death of the stream.
+ */
 static struct vy_err check_result(struct vy_tls *tls, int result, const char *what)
 {
     const int reason = SSL_get_error(tls->ssl, result);
@@ -321,7 +335,8 @@ static struct vy_err check_result(struct vy_tls *tls, int result, const char *wh
 struct vy_err vy_tls_receive(struct vy_tls *tls, struct vy_bytes ciphertext)
 {
     VY_ASSERT(ciphertext.len <= INT32_MAX);
-    if (ciphertext.len > 0 && BIO_write(tls->incoming, ciphertext.data, (int)ciphertext.len) != (int)ciphertext.len) {
+    if (ciphertext.len > 0 &&
+        BIO_write(tls->incoming, ciphertext.data, (int)ciphertext.len) != (int)ciphertext.len) {
         tls->is_closed = true;
         return tls_error(VY_CODE_NOMEM, "TLS input");
     }
@@ -401,8 +416,8 @@ bool vy_tls_exporter(const struct vy_tls *tls, uint8_t out[32])
 {
     static const char label[] = "EXPORTER-Channel-Binding";
     const bool ok = SSL_version(tls->ssl) == TLS1_3_VERSION &&
-                    SSL_export_keying_material(tls->ssl, out, 32, label, sizeof(label) - 1, (const unsigned char *)"",
-                                               0, 1) == 1;
+                    SSL_export_keying_material(tls->ssl, out, 32, label, sizeof(label) - 1,
+                                               (const unsigned char *)"", 0, 1) == 1;
     ERR_clear_error();
     return ok;
 }
@@ -413,12 +428,14 @@ bool vy_tls_end_point(const struct vy_tls *tls, uint8_t out[64], size_t *out_len
     const X509 *certificate = SSL_get_certificate(tls->ssl);
     int digest_nid = NID_undef;
     unsigned len = 0;
-    if (certificate == NULL || OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, NULL) != 1) {
+    if (certificate == NULL ||
+        OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, NULL) != 1) {
         return false;
     }
     const bool is_weak = digest_nid == NID_md5 || digest_nid == NID_sha1;
     const EVP_MD *digest = is_weak ? EVP_sha256() : EVP_get_digestbynid(digest_nid);
-    if (digest == NULL || EVP_MD_get_size(digest) > 64 || X509_digest(certificate, digest, out, &len) != 1) {
+    if (digest == NULL || EVP_MD_get_size(digest) > 64 ||
+        X509_digest(certificate, digest, out, &len) != 1) {
         ERR_clear_error();
         return false;
     }

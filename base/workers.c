@@ -104,8 +104,8 @@ void vy_workers_free(struct vy_workers *workers)
     free(workers);
 }
 
-struct vy_err vy_workers_submit(struct vy_workers *workers, struct vy_loop *loop, vy_loop_fn work, vy_loop_fn done,
-                                void *arg)
+struct vy_err vy_workers_submit(struct vy_workers *workers, struct vy_loop *loop, vy_loop_fn work,
+                                vy_loop_fn done, void *arg)
 {
     if (workers->thread_count == 0) {
         work(arg);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What the load generators share: time, latencies, sockets, reading lines. Deliberately free of the server's own code, so
- * that a mistake in it cannot hide in both, and runnable against any server by host and port.
+ * What the load generators share: time, latencies, sockets, reading lines. Deliberately free of the
+ * server's own code, so that a mistake in it cannot hide in both, and runnable against any server
+ * by host and port.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,7 +35,9 @@ struct load_line {
 };
 void load_line_open(struct load_line *conn, const char *host, const char *port);
 void load_line_close(struct load_line *conn);
-void load_line_send(struct load_line *conn, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The next line without its CRLF, NUL-terminated; valid until the next call. Literals are read as part of the line. */
+void load_line_send(struct load_line *conn, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The next line without its CRLF, NUL-terminated; valid until the next call. Literals are read as
+ * part of the line. */
 char *load_line_read(struct load_line *conn, size_t *out_len);
 void load_line_skip(struct load_line *conn, size_t bytes);

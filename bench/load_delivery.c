@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Delivers mail by SMTP or LMTP over many connections from one thread and prints one line of JSON: messages a second and
- * latencies from the dot (DATA's end) to the answer. Every answer that is not 2xx or 3xx is counted and ends that message.
+ * Delivers mail by SMTP or LMTP over many connections from one thread and prints one line of JSON:
+ * messages a second and latencies from the dot (DATA's end) to the answer. Every answer that is not
+ * 2xx or 3xx is counted and ends that message.
  */
 #include "bench/load.h"
 
@@ -52,14 +53,17 @@ struct run {
     int epoll;
 };
 
-/* A message of about `bytes` bytes: headers as real mail has them, lines of 76 base64-like characters. */
+/* A message of about `bytes` bytes: headers as real mail has them, lines of 76 base64-like
+ * characters. */
 static char *make_body(size_t bytes, size_t *out_len)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    static const char head[] = "From: \"Load Generator\" <load@example.org>\r\nTo: Somebody <somebody@example.net>\r\n"
-                               "Subject: A message of the delivery bench\r\nDate: Mon, 02 Mar 2026 10:11:12 +0000\r\n"
-                               "Message-ID: <bench.1@example.org>\r\nMIME-Version: 1.0\r\n"
-                               "Content-Type: text/plain; charset=utf-8\r\n\r\n";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char head[] =
+        "From: \"Load Generator\" <load@example.org>\r\nTo: Somebody <somebody@example.net>\r\n"
+        "Subject: A message of the delivery bench\r\nDate: Mon, 02 Mar 2026 10:11:12 +0000\r\n"
+        "Message-ID: <bench.1@example.org>\r\nMIME-Version: 1.0\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n\r\n";
     char *body = malloc(bytes + sizeof(head) + 128);
     if (body == NULL) {
         load_die("out of memory");
@@ -130,10 +134,12 @@ static void say_recipient(struct run *run, struct client *client)
     int len = snprintf(client->command, sizeof(client->command), "RCPT TO:<");
     const char *hole = strchr(run->recipient, '%');
     if (hole == NULL) {
-        len += snprintf(client->command + len, sizeof(client->command) - (size_t)len, "%s", run->recipient);
+        len += snprintf(client->command + len, sizeof(client->command) - (size_t)len, "%s",
+                        run->recipient);
     } else {
         len += snprintf(client->command + len, sizeof(client->command) - (size_t)len, "%.*s%u%s",
-                        (int)(hole - run->recipient), run->recipient, client->serial % run->recipients, hole + 1);
+                        (int)(hole - run->recipient), run->recipient,
+                        client->serial % run->recipients, hole + 1);
     }
     (void)snprintf(client->command + len, sizeof(client->command) - (size_t)len, ">\r\n");
     say(run, client, STEP_RCPT, client->command);
@@ -179,7 +185,8 @@ static void on_reply(struct run *run, struct client *client, const char *line)
     }
     switch (client->step) {
     case STEP_GREETING:
-        say(run, client, STEP_HELLO, run->is_lmtp ? "LHLO bench.example.org\r\n" : "EHLO bench.example.org\r\n");
+        say(run, client, STEP_HELLO,
+            run->is_lmtp ? "LHLO bench.example.org\r\n" : "EHLO bench.example.org\r\n");
         break;
     case STEP_HELLO:
         next_message(run, client);
@@ -201,7 +208,8 @@ static void on_reply(struct run *run, struct client *client, const char *line)
 
 static void on_readable(struct run *run, struct client *client)
 {
-    const ssize_t n = recv(client->fd, client->in + client->in_len, sizeof(client->in) - 1 - client->in_len, 0);
+    const ssize_t n =
+        recv(client->fd, client->in + client->in_len, sizeof(client->in) - 1 - client->in_len, 0);
     if (n <= 0) {
         load_die("server closed a connection after %u messages", run->finished);
     }
@@ -248,7 +256,8 @@ static void turn(struct run *run)
 }
 
 static const char usage[] =
-    "usage: load_delivery --host H --port P --to ADDRESS [--lmtp] [--connections N] [--messages N] [--bytes N | --mix]\n"
+    "usage: load_delivery --host H --port P --to ADDRESS [--lmtp] [--connections N] [--messages N] "
+    "[--bytes N | --mix]\n"
     "  --to         recipient; one %% in it is replaced by a number below --recipients\n"
     "  --recipients how many numbers (default 1)\n"
     "  --bytes      size of each message (default 4096)\n"
@@ -257,25 +266,54 @@ static const char usage[] =
 static void parse_options(struct run *run, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"host", 1, NULL, 'h'},       {"port", 1, NULL, 'p'},       {"to", 1, NULL, 't'},    {"lmtp", 0, NULL, 'l'},
-        {"connections", 1, NULL, 'c'}, {"messages", 1, NULL, 'm'},   {"bytes", 1, NULL, 'b'}, {"mix", 0, NULL, 'x'},
-        {"recipients", 1, NULL, 'r'}, {"help", 0, NULL, '?'},       {NULL, 0, NULL, 0}};
+        {"host",        1, NULL, 'h'},
+        {"port",        1, NULL, 'p'},
+        {"to",          1, NULL, 't'},
+        {"lmtp",        0, NULL, 'l'},
+        {"connections", 1, NULL, 'c'},
+        {"messages",    1, NULL, 'm'},
+        {"bytes",       1, NULL, 'b'},
+        {"mix",         0, NULL, 'x'},
+        {"recipients",  1, NULL, 'r'},
+        {"help",        0, NULL, '?'},
+        {NULL,          0, NULL, 0  }
+    };
     static const size_t mix_kib[] = {2, 4, 4, 8, 16, 75, 75, 500};
     size_t bytes = 4096;
     bool is_mix = false;
     int option = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
-        case 'h': run->host = optarg; break;
-        case 'p': run->port = optarg; break;
-        case 't': run->recipient = optarg; break;
-        case 'l': run->is_lmtp = true; break;
-        case 'x': is_mix = true; break;
-        case 'c': run->connections = load_number("--connections", optarg, 1, CONNECTIONS_MAX); break;
-        case 'm': run->messages = load_number("--messages", optarg, 1, 100000000); break;
-        case 'r': run->recipients = load_number("--recipients", optarg, 1, 10000000); break;
-        case 'b': bytes = load_number("--bytes", optarg, 512, MESSAGE_BYTES_MAX); break;
-        default: (void)fputs(usage, stderr); exit(2);
+        case 'h':
+            run->host = optarg;
+            break;
+        case 'p':
+            run->port = optarg;
+            break;
+        case 't':
+            run->recipient = optarg;
+            break;
+        case 'l':
+            run->is_lmtp = true;
+            break;
+        case 'x':
+            is_mix = true;
+            break;
+        case 'c':
+            run->connections = load_number("--connections", optarg, 1, CONNECTIONS_MAX);
+            break;
+        case 'm':
+            run->messages = load_number("--messages", optarg, 1, 100000000);
+            break;
+        case 'r':
+            run->recipients = load_number("--recipients", optarg, 1, 10000000);
+            break;
+        case 'b':
+            bytes = load_number("--bytes", optarg, 512, MESSAGE_BYTES_MAX);
+            break;
+        default:
+            (void)fputs(usage, stderr);
+            exit(2);
         }
     }
     if (run->host == NULL || run->port == NULL || run->recipient == NULL) {
@@ -304,9 +342,11 @@ int main(int argc, char **argv)
         turn(&run);
     }
     const double seconds = (double)(load_now_ns() - start_ns) / 1e9;
-    (void)printf("{\"messages\":%u,\"failed\":%u,\"connections\":%u,\"seconds\":%.3f,\"per_second\":%.1f,"
-                 "\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"first_failure\":\"%s\"}\n",
-                 run.messages, run.failed, run.connections, seconds, (double)(run.messages - run.failed) / seconds,
-                 load_samples_ms(&run.latency, 50), load_samples_ms(&run.latency, 99), run.first_failure);
+    (void)printf(
+        "{\"messages\":%u,\"failed\":%u,\"connections\":%u,\"seconds\":%.3f,\"per_second\":%.1f,"
+        "\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"first_failure\":\"%s\"}\n",
+        run.messages, run.failed, run.connections, seconds,
+        (double)(run.messages - run.failed) / seconds, load_samples_ms(&run.latency, 50),
+        load_samples_ms(&run.latency, 99), run.first_failure);
     return run.failed == 0 ? 0 : 1;
 }

@@ -176,7 +176,8 @@ static struct vy_err conn_start_session(struct conn *conn)
 
 static void conn_start_tls(struct conn *conn)
 {
-    if (conn->host->tls == NULL || conn->tls != NULL || vy_failed(vy_tls_new(conn->host->tls, &conn->tls))) {
+    if (conn->host->tls == NULL || conn->tls != NULL ||
+        vy_failed(vy_tls_new(conn->host->tls, &conn->tls))) {
         conn_abort(conn, "TLS is not available");
     }
 }
@@ -243,7 +244,8 @@ static void conn_hand_in(struct conn *conn, struct vy_bytes bytes)
     conn_perform_all(conn);
 }
 
-/* The handshake has just ended: implicit TLS begins its session, STARTTLS goes on with the one there is. */
+/* The handshake has just ended: implicit TLS begins its session, STARTTLS goes on with the one
+ * there is. */
 static void conn_tls_ready(struct conn *conn)
 {
     conn->is_tls_ready = true;
@@ -333,7 +335,8 @@ static void conn_after_eof(struct conn *conn)
     }
 }
 
-/* Carries on until nothing moves: actions, flush, room for more actions. Frees the connection when it is over. */
+/* Carries on until nothing moves: actions, flush, room for more actions. Frees the connection when
+ * it is over. */
 static void conn_step(struct conn *conn)
 {
     do {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One client connection: socket, TLS, buffers, timer and the calls of its session. Moves bytes and carries out the
- * session's actions in order (session.h); knows no protocol word. An idle connection holds no buffers.
+ * One client connection: socket, TLS, buffers, timer and the calls of its session. Moves bytes and
+ * carries out the session's actions in order (session.h); knows no protocol word. An idle
+ * connection holds no buffers.
  */
 #include "base/list.h"
 #include "base/loop.h"
@@ -13,11 +14,13 @@
 #include "frontend/route.h"
 #include "frontend/session.h"
 
-#define CONN_READ_BYTES (64U * 1024U)        /* read and handed to the session at a time */
+#define CONN_READ_BYTES (64U * 1024U)         /* read and handed to the session at a time */
 #define CONN_OUTPUT_HIGH_BYTES (256U * 1024U) /* above: the session pauses */
 #define CONN_OUTPUT_LOW_BYTES (64U * 1024U)   /* below: it goes on */
-#define CONN_OUTPUT_BYTES_MAX (8U * 1024U * 1024U) /* a session that goes past this is broken: close */
-#define CONN_WRITE_STALL_MS (5U * 60U * 1000U) /* I14: a client that reads nothing for so long is gone */
+#define CONN_OUTPUT_BYTES_MAX                                                                      \
+    (8U * 1024U * 1024U) /* a session that goes past this is broken: close */
+#define CONN_WRITE_STALL_MS                                                                        \
+    (5U * 60U * 1000U) /* I14: a client that reads nothing for so long is gone */
 #define CONN_HANDSHAKE_MS 30000U
 #define CONN_FLUSH_MS 5000U /* for the last bytes before a close */
 
@@ -25,7 +28,8 @@
 struct conn_service {
     const char *name; /* "imap", "imaps", "smtp", ...: log and metrics label */
     bool is_implicit_tls;
-    VY_CHECKED struct vy_err (*session_new)(void *arg, const struct session_peer *peer, struct session **out);
+    VY_CHECKED struct vy_err (*session_new)(void *arg, const struct session_peer *peer,
+                                            struct session **out);
     void *arg;
 };
 
@@ -36,20 +40,21 @@ struct conn_host {
     struct vy_rng *rng;
     const struct vy_log *log;
     struct route *route;
-    struct vy_workers *hash_workers;    /* Argon2id: bounded threads and queue */
-    struct vy_tls_context *tls;         /* NULL: no TLS is offered */
-    const struct network *trusted;      /* auth.plaintext_networks */
+    struct vy_workers *hash_workers; /* Argon2id: bounded threads and queue */
+    struct vy_tls_context *tls;      /* NULL: no TLS is offered */
+    const struct network *trusted;   /* auth.plaintext_networks */
     size_t trusted_count;
-    uint8_t *read_buffer;               /* CONN_READ_BYTES, used by one connection at a time */
+    uint8_t *read_buffer; /* CONN_READ_BYTES, used by one connection at a time */
     struct vy_list conns;
     size_t conns_count;
-    void (*on_closed)(void *arg, const struct sockaddr_storage *peer); /* after a connection has gone */
+    void (*on_closed)(void *arg,
+                      const struct sockaddr_storage *peer); /* after a connection has gone */
     void *on_closed_arg;
 };
 
 /* Takes over a connected, non-blocking socket; closes it on failure. */
-VY_CHECKED struct vy_err conn_new(struct conn_host *host, const struct conn_service *service, int fd,
-                                  const struct sockaddr_storage *peer);
+VY_CHECKED struct vy_err conn_new(struct conn_host *host, const struct conn_service *service,
+                                  int fd, const struct sockaddr_storage *peer);
 /* Tells every session to say goodbye at its next safe point. */
 void conn_host_drain(struct conn_host *host);
 /* Closes what is left, without a word. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls of a connection's session: to meta and shards through the route, and Argon2id in the worker pool. Reply
- * bytes that the session has no room for are held here without returning their credit, so a slow client slows the shard.
+ * The calls of a connection's session: to meta and shards through the route, and Argon2id in the
+ * worker pool. Reply bytes that the session has no room for are held here without returning their
+ * credit, so a slow client slows the shard.
  */
 #include "base/assert.h"
 #include "base/secret.h"
@@ -119,7 +120,8 @@ void conn_call_send(struct conn *conn, const struct session_action *action)
     }
     vy_buf_append(&call->unsent, action->bytes);
     if (vy_failed(vy_buf_error(&call->unsent))) {
-        call_fail(call, vy_error(VY_CODE_INTERNAL, "session sent more body than it was given room for"));
+        call_fail(call,
+                  vy_error(VY_CODE_INTERNAL, "session sent more body than it was given room for"));
         return;
     }
     call_push(call);
@@ -168,7 +170,8 @@ static void call_tell_end(struct conn_call *call)
 {
     struct session *session = call->conn->session;
     vy_list_remove(&call->link); /* the session may start another call under this id */
-    session->ops->call_ended(session, call->id, call->err, vy_buf_bytes(&call->reply), call->retry_after_ms);
+    session->ops->call_ended(session, call->id, call->err, vy_buf_bytes(&call->reply),
+                             call->retry_after_ms);
     call_free(call);
 }
 
@@ -260,7 +263,8 @@ static struct conn_call *call_new(struct conn *conn, uint64_t call_id)
     return call;
 }
 
-static struct rpc_call_options call_options(const struct conn *conn, const struct session_action *action)
+static struct rpc_call_options call_options(const struct conn *conn,
+                                            const struct session_action *action)
 {
     struct rpc_call_options options = {
         .deadline_ms = action->deadline_ms == 0 ? CALL_DEADLINE_MS : action->deadline_ms,
@@ -280,8 +284,9 @@ static struct rpc_call_options call_options(const struct conn *conn, const struc
 static struct vy_err call_dispatch(struct conn_call *call, const struct session_action *action)
 {
     struct conn *conn = call->conn;
-    struct rpc_group *group = action->target == SESSION_TO_META ? route_meta(conn->host->route)
-                                                                : route_shard(conn->host->route, action->account_id);
+    struct rpc_group *group = action->target == SESSION_TO_META
+                                  ? route_meta(conn->host->route)
+                                  : route_shard(conn->host->route, action->account_id);
     if (group == NULL) {
         return vy_error(VY_CODE_UNAVAILABLE, "no cluster map yet");
     }
@@ -290,7 +295,8 @@ static struct vy_err call_dispatch(struct conn_call *call, const struct session_
     vy_buf_init(&request, CALL_REQUEST_BYTES_MAX);
     struct vy_err err = vy_pb_encode(action->request_desc, action->request, &request);
     if (!vy_failed(err)) {
-        call->rpc = rpc_group_call(group, action->method, vy_buf_bytes(&request), &options, &call_events, call);
+        call->rpc = rpc_group_call(group, action->method, vy_buf_bytes(&request), &options,
+                                   &call_events, call);
         if (call->rpc == NULL) {
             err = vy_error(VY_CODE_BUSY, "too many calls in flight");
         }
@@ -348,8 +354,9 @@ static void hash_work(void *arg)
 {
     struct conn_hash *hash = arg;
     const struct vy_bytes password = vy_secret_bytes(hash->password);
-    const int result = argon2id_hash_raw(hash->passes, hash->memory_kib, hash->lanes, password.data, password.len,
-                                         hash->salt, hash->salt_len, hash->tag, sizeof(hash->tag));
+    const int result =
+        argon2id_hash_raw(hash->passes, hash->memory_kib, hash->lanes, password.data, password.len,
+                          hash->salt, hash->salt_len, hash->tag, sizeof(hash->tag));
     hash->err = result == ARGON2_OK ? vy_ok() : vy_error(VY_CODE_NOMEM, "Argon2id");
 }
 
@@ -364,8 +371,9 @@ static void hash_done(void *arg)
     conn->hash = NULL;
     if (!conn->is_closing) {
         conn_set_time(conn);
-        conn->session->ops->hash_done(conn->session, hash->call_id, hash->err,
-                                      vy_bytes(hash->tag, vy_failed(hash->err) ? 0 : sizeof(hash->tag)));
+        conn->session->ops->hash_done(
+            conn->session, hash->call_id, hash->err,
+            vy_bytes(hash->tag, vy_failed(hash->err) ? 0 : sizeof(hash->tag)));
     }
     hash_free(hash);
     conn_go_on(conn);
@@ -410,7 +418,8 @@ void conn_hash_start(struct conn *conn, const struct session_action *action)
 
 void conn_log(struct conn *conn, const struct session_action *action)
 {
-    struct vy_log_field fields[16] = {VY_HEX("conn", conn->trace_id[1]), VY_CSTR("conn.service", conn->service->name),
+    struct vy_log_field fields[16] = {VY_HEX("conn", conn->trace_id[1]),
+                                      VY_CSTR("conn.service", conn->service->name),
                                       VY_CSTR("conn.ip", conn->remote_ip)};
     size_t count = 3;
     for (size_t i = 0; i < action->fields_count && count < VY_COUNT_OF(fields); i++) {

@@ -11,11 +11,11 @@ struct conn {
     int fd;                  /* owned */
     struct vy_watch *watch;
     struct vy_timer *timer;
-    struct vy_tls *tls; /* owned; NULL in plaintext */
-    struct vy_buf out;  /* bytes for the socket */
-    struct vy_list calls; /* struct conn_call */
+    struct vy_tls *tls;     /* owned; NULL in plaintext */
+    struct vy_buf out;      /* bytes for the socket */
+    struct vy_list calls;   /* struct conn_call */
     struct conn_hash *hash; /* the Argon2id job under way, or NULL; owned by the worker pool */
-    uint64_t progress_ms; /* when the client last took bytes */
+    uint64_t progress_ms;   /* when the client last took bytes */
     uint64_t trace_id[2];
     const char *close_reason; /* literal */
     int events;               /* what the watch is set to */
@@ -44,7 +44,8 @@ void conn_call_start(struct conn *conn, const struct session_action *action);
 void conn_call_send(struct conn *conn, const struct session_action *action);
 void conn_call_send_end(struct conn *conn, uint64_t call_id);
 void conn_call_cancel(struct conn *conn, uint64_t call_id);
-/* Offers what calls hold back (reply bytes, ends, room for body bytes). True when the session was given something. */
+/* Offers what calls hold back (reply bytes, ends, room for body bytes). True when the session was
+ * given something. */
 bool conn_calls_offer(struct conn *conn);
 void conn_calls_drop(struct conn *conn);
 void conn_hash_start(struct conn *conn, const struct session_action *action);

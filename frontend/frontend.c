@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Argon2id costs 19 MiB and a tenth of a second of a core each: two at once, the rest wait in a short queue (E8). */
+/* Argon2id costs 19 MiB and a tenth of a second of a core each: two at once, the rest wait in a
+ * short queue (E8). */
 #define HASH_THREADS 2U
 #define HASH_QUEUE_MAX 64U
 #define SWEEP_MS 10000U
@@ -37,7 +38,8 @@ struct edge {
 };
 
 struct frontend {
-    struct frontend_config config; /* pointers into the fields below where they were borrowed for the call only */
+    struct frontend_config
+        config; /* pointers into the fields below where they were borrowed for the call only */
     struct frontend_port ports[FRONTEND_PORTS_MAX];
     struct network trusted[FRONTEND_NETWORKS_MAX];
     struct network lmtp_networks[FRONTEND_NETWORKS_MAX];
@@ -124,7 +126,8 @@ static void edge_on_start(void *arg)
                                        .meta_members = config->meta_members,
                                        .meta_members_count = config->meta_members_count};
     edge->sweep = vy_timer_new(edge->loop, edge_on_sweep, edge);
-    edge->start_error = edge->sweep == NULL ? vy_error(VY_CODE_NOMEM, "timer") : route_new(&route, &edge->route);
+    edge->start_error =
+        edge->sweep == NULL ? vy_error(VY_CODE_NOMEM, "timer") : route_new(&route, &edge->route);
     if (!vy_failed(edge->start_error)) {
         edge->host.route = edge->route;
         vy_timer_start(edge->sweep, SWEEP_MS);
@@ -263,15 +266,17 @@ static bool is_lmtp_allowed(const struct frontend *frontend, const struct sockad
         {.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},         .prefix_bits = 128},
     };
     return network_list_contains(loopback, VY_COUNT_OF(loopback), peer) ||
-           network_list_contains(frontend->lmtp_networks, frontend->config.lmtp_networks_count, peer);
+           network_list_contains(frontend->lmtp_networks, frontend->config.lmtp_networks_count,
+                                 peer);
 }
 
-static void frontend_on_accept(void *arg, size_t port_index, int fd, const struct sockaddr_storage *peer)
+static void frontend_on_accept(void *arg, size_t port_index, int fd,
+                               const struct sockaddr_storage *peer)
 {
     struct frontend *frontend = arg;
     struct handover *handover = malloc(sizeof(*handover));
-    if (handover == NULL ||
-        (frontend->ports[port_index].protocol == FRONTEND_LMTP && !is_lmtp_allowed(frontend, peer))) {
+    if (handover == NULL || (frontend->ports[port_index].protocol == FRONTEND_LMTP &&
+                             !is_lmtp_allowed(frontend, peer))) {
         free(handover);
         (void)close(fd);
         listener_client_gone(frontend->listeners, peer);
@@ -314,7 +319,8 @@ static struct vy_err load_tls(struct frontend *frontend)
     if (config->tls_certificate == NULL) {
         return vy_ok();
     }
-    const struct vy_tls_config tls = {.certificate_file = config->tls_certificate, .key_file = config->tls_key};
+    const struct vy_tls_config tls = {.certificate_file = config->tls_certificate,
+                                      .key_file = config->tls_key};
     return vy_tls_context_new_server(&tls, &frontend->tls);
 }
 
@@ -334,11 +340,13 @@ static struct vy_err open_ports(struct frontend *frontend)
     };
     VY_TRY(listener_set_new(&listeners, &frontend->listeners));
     for (size_t i = 0; i < config->ports_count; i++) {
-        const struct vy_err err = listener_add(frontend->listeners, config->listen_host, frontend->ports[i].port, i);
+        const struct vy_err err =
+            listener_add(frontend->listeners, config->listen_host, frontend->ports[i].port, i);
         if (vy_failed(err)) {
-            vy_log(config->log, VY_LOG_ERROR, "frontend.port.failed", VY_CSTR("conn.service", frontend->ports[i].name),
-                   VY_CSTR("sys.host", config->listen_host), VY_U64("sys.port", frontend->ports[i].port),
-                   VY_LOG_ERR(err));
+            vy_log(config->log, VY_LOG_ERROR, "frontend.port.failed",
+                   VY_CSTR("conn.service", frontend->ports[i].name),
+                   VY_CSTR("sys.host", config->listen_host),
+                   VY_U64("sys.port", frontend->ports[i].port), VY_LOG_ERR(err));
             return err;
         }
     }
@@ -429,7 +437,8 @@ void frontend_drain(struct frontend *frontend, uint32_t deadline_ms)
     }
     do {
         (void)usleep(DRAIN_POLL_MS * 1000U);
-    } while (frontend_connection_count(frontend) > 0 && vy_clock_mono_ms(frontend->config.clock) < end_ms);
+    } while (frontend_connection_count(frontend) > 0 &&
+             vy_clock_mono_ms(frontend->config.clock) < end_ms);
 }
 
 void frontend_free(struct frontend *frontend)
@@ -449,7 +458,8 @@ void frontend_free(struct frontend *frontend)
             (void)pthread_join(first->thread, NULL);
             first->is_started = false;
         }
-        listener_set_free(frontend->listeners); /* its watches belong to the loop that has just ended */
+        listener_set_free(
+            frontend->listeners); /* its watches belong to the loop that has just ended */
         frontend->listeners = NULL;
         edge_free(first);
     }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define LISTENERS_MAX 32U
-#define ACCEPTS_PER_TURN 64U  /* so that one busy port does not hold up the loop */
+#define ACCEPTS_PER_TURN 64U /* so that one busy port does not hold up the loop */
 #define ACCEPT_PAUSE_MS 100U
 
 struct listener {
@@ -68,7 +68,8 @@ void listener_client_gone(struct listener_set *set, const struct sockaddr_storag
     }
     const uintptr_t count = (uintptr_t)vy_strmap_remove(&set->per_ip, ip_key(peer));
     if (count > 1) {
-        vy_ignore(vy_strmap_put(&set->per_ip, ip_key(peer), (void *)(count - 1)), "the slot was just freed");
+        vy_ignore(vy_strmap_put(&set->per_ip, ip_key(peer), (void *)(count - 1)),
+                  "the slot was just freed");
     }
 }
 
@@ -110,7 +111,8 @@ static void listener_on_ready(void *arg, int events)
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof(peer);
-        const int fd = accept4(listener->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd =
+            accept4(listener->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             take_client(listener, fd, &peer);
             continue;
@@ -162,7 +164,8 @@ void listener_set_free(struct listener_set *set)
     free(set);
 }
 
-struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t port, size_t port_index)
+struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t port,
+                           size_t port_index)
 {
     if (set->count == LISTENERS_MAX) {
         return vy_error(VY_CODE_LIMIT, "listening ports");

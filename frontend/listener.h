@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Listening ports: accepts clients on the first loop, holds the limits on their number (promises 5.6), and hands each to
- * a loop in turn. When descriptors run out it pauses instead of spinning (F19).
+ * Listening ports: accepts clients on the first loop, holds the limits on their number
+ * (promises 5.6), and hands each to a loop in turn. When descriptors run out it pauses instead of
+ * spinning (F19).
  */
 #include "base/log.h"
 #include "base/loop.h"
@@ -12,7 +13,7 @@
 struct listener_set;
 
 struct listener_limits {
-    uint32_t connections_max;       /* all together */
+    uint32_t connections_max;        /* all together */
     uint32_t connections_per_ip_max; /* 0: no limit; trusted networks are exempt */
 };
 struct listener_config {
@@ -26,10 +27,12 @@ struct listener_config {
     void (*on_accept)(void *arg, size_t port_index, int fd, const struct sockaddr_storage *peer);
     void *arg;
 };
-VY_CHECKED struct vy_err listener_set_new(const struct listener_config *config, struct listener_set **out);
+VY_CHECKED struct vy_err listener_set_new(const struct listener_config *config,
+                                          struct listener_set **out);
 void listener_set_free(struct listener_set *set); /* NULL is allowed */
 /* port_index is handed to on_accept. @errors of network_listen */
-VY_CHECKED struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t port, size_t port_index);
+VY_CHECKED struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t port,
+                                      size_t port_index);
 /* No more clients; ports are closed. */
 void listener_set_stop(struct listener_set *set);
 /* A client that was accepted has gone. @thread the set's loop */

@@ -88,7 +88,8 @@ bool network_contains(const struct network *network, const struct sockaddr_stora
     return rest == 0 || ((bytes[whole] ^ network->address[whole]) >> (8 - rest)) == 0;
 }
 
-bool network_list_contains(const struct network *networks, size_t count, const struct sockaddr_storage *address)
+bool network_list_contains(const struct network *networks, size_t count,
+                           const struct sockaddr_storage *address)
 {
     for (size_t i = 0; i < count; i++) {
         if (network_contains(&networks[i], address)) {
@@ -107,12 +108,15 @@ void network_ip_text(const struct sockaddr_storage *address, char *out, uint16_t
         return;
     }
     const bool is_v4 = memcmp(bytes, v4_mapped, sizeof(v4_mapped)) == 0;
-    (void)inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? bytes + 12 : bytes, out, NETWORK_IP_TEXT_BYTES);
-    *out_port = ntohs(address->ss_family == AF_INET ? ((const struct sockaddr_in *)(const void *)address)->sin_port
-                                                    : ((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
+    (void)inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? bytes + 12 : bytes, out,
+                    NETWORK_IP_TEXT_BYTES);
+    *out_port = ntohs(address->ss_family == AF_INET
+                          ? ((const struct sockaddr_in *)(const void *)address)->sin_port
+                          : ((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
 }
 
-static bool make_address(const char *host, uint16_t port, struct sockaddr_storage *out, socklen_t *out_len)
+static bool make_address(const char *host, uint16_t port, struct sockaddr_storage *out,
+                         socklen_t *out_len)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
@@ -135,7 +139,9 @@ static struct vy_err listen_error(int fd, const char *what)
     if (fd >= 0) {
         (void)close(fd);
     }
-    const enum vy_code code = sys == EADDRINUSE ? VY_CODE_EXISTS : sys == EACCES ? VY_CODE_DENIED : VY_CODE_IO;
+    const enum vy_code code = sys == EADDRINUSE ? VY_CODE_EXISTS
+                              : sys == EACCES   ? VY_CODE_DENIED
+                                                : VY_CODE_IO;
     return vy_error_sys(code, sys, what);
 }
 

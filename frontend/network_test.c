@@ -3,17 +3,18 @@
 
 #include "base/assert.h"
 #include <arpa/inet.h>
+#include <cmocka.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 static struct sockaddr_storage address(const char *text)
 {
     struct sockaddr_storage out = {.ss_family = AF_INET};
     if (inet_pton(AF_INET, text, &((struct sockaddr_in *)(void *)&out)->sin_addr) != 1) {
         out.ss_family = AF_INET6;
-        assert_int_equal(inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)(void *)&out)->sin6_addr), 1);
+        assert_int_equal(
+            inet_pton(AF_INET6, text, &((struct sockaddr_in6 *)(void *)&out)->sin6_addr), 1);
     }
     return out;
 }
@@ -26,18 +27,18 @@ static void a_network_holds_its_addresses_and_no_others(void **state)
         const char *address;
         bool is_inside;
     } cases[] = {
-        {"127.0.0.0/8",   "127.255.0.1",      true },
-        {"127.0.0.0/8",   "128.0.0.1",        false},
-        {"10.1.2.3",      "10.1.2.3",         true },
-        {"10.1.2.3",      "10.1.2.4",         false},
-        {"192.0.2.128/25", "192.0.2.127",     false},
-        {"192.0.2.128/25", "192.0.2.255",     true },
-        {"0.0.0.0/0",     "203.0.113.9",      true },
-        {"0.0.0.0/0",     "2001:db8::1",      false},
-        {"::/0",          "203.0.113.9",      true },
-        {"2001:db8::/33", "2001:db8:7fff::1", true },
-        {"2001:db8::/33", "2001:db8:8000::1", false},
-        {"127.0.0.1",     "::ffff:127.0.0.1", true },
+        {"127.0.0.0/8",    "127.255.0.1",      true },
+        {"127.0.0.0/8",    "128.0.0.1",        false},
+        {"10.1.2.3",       "10.1.2.3",         true },
+        {"10.1.2.3",       "10.1.2.4",         false},
+        {"192.0.2.128/25", "192.0.2.127",      false},
+        {"192.0.2.128/25", "192.0.2.255",      true },
+        {"0.0.0.0/0",      "203.0.113.9",      true },
+        {"0.0.0.0/0",      "2001:db8::1",      false},
+        {"::/0",           "203.0.113.9",      true },
+        {"2001:db8::/33",  "2001:db8:7fff::1", true },
+        {"2001:db8::/33",  "2001:db8:8000::1", false},
+        {"127.0.0.1",      "::ffff:127.0.0.1", true },
     };
     for (size_t i = 0; i < VY_COUNT_OF(cases); i++) {
         struct network network;
@@ -53,9 +54,18 @@ static void a_network_holds_its_addresses_and_no_others(void **state)
 static void what_is_no_network_is_refused(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"",          "10.0.0.0/",   "10.0.0.0/33", "10.0.0.1/8",          "10.0.0",
-                                        "localhost", "::1/129",     "10.0.0.0/-1", "2001:db8::1/32",      "1.2.3.4 ",
-                                        "10.0.0.0/8/8", "10.0.0.0/0x8",
+    static const char *const cases[] = {"",
+                                        "10.0.0.0/",
+                                        "10.0.0.0/33",
+                                        "10.0.0.1/8",
+                                        "10.0.0",
+                                        "localhost",
+                                        "::1/129",
+                                        "10.0.0.0/-1",
+                                        "2001:db8::1/32",
+                                        "1.2.3.4 ",
+                                        "10.0.0.0/8/8",
+                                        "10.0.0.0/0x8",
                                         "0000000000000000000000000000000000000000000000000"};
     for (size_t i = 0; i < VY_COUNT_OF(cases); i++) {
         struct network network;
@@ -69,7 +79,10 @@ static void addresses_print_as_people_write_them(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"127.0.0.1", "127.0.0.1"}, {"::ffff:10.0.0.1", "10.0.0.1"}, {"2001:db8::1", "2001:db8::1"}};
+        {"127.0.0.1",       "127.0.0.1"  },
+        {"::ffff:10.0.0.1", "10.0.0.1"   },
+        {"2001:db8::1",     "2001:db8::1"}
+    };
     for (size_t i = 0; i < VY_COUNT_OF(cases); i++) {
         const struct sockaddr_storage peer = address(cases[i][0]);
         char text[NETWORK_IP_TEXT_BYTES];

@@ -7,8 +7,8 @@
 
 #define ROUTE_GROUPS_MAX 1024U
 #define ROUTE_MAP_BYTES_MAX (4U * 1024U * 1024U)
-#define ROUTE_POLL_MS 2000U       /* how long a new map may stay unknown */
-#define ROUTE_RETRY_MS 200U       /* before the first map */
+#define ROUTE_POLL_MS 2000U /* how long a new map may stay unknown */
+#define ROUTE_RETRY_MS 200U /* before the first map */
 #define ROUTE_CALL_DEADLINE_MS 5000U
 
 struct route_group {
@@ -58,7 +58,8 @@ static struct vy_err group_members(struct vy_arena *arena, const struct map_grou
     return vy_ok();
 }
 
-static struct vy_err set_group(struct route *route, struct vy_arena *arena, const struct map_group *from)
+static struct vy_err set_group(struct route *route, struct vy_arena *arena,
+                               const struct map_group *from)
 {
     struct rpc_group_member members[RPC_GROUP_MEMBERS_MAX];
     size_t count = 0;
@@ -94,7 +95,8 @@ static struct vy_err set_slots(struct route *route, const struct cluster_map_rep
             covered++;
         }
     }
-    return covered == VY_SLOT_COUNT ? vy_ok() : vy_error(VY_CODE_CORRUPT, "slots missing in the cluster map");
+    return covered == VY_SLOT_COUNT ? vy_ok()
+                                    : vy_error(VY_CODE_CORRUPT, "slots missing in the cluster map");
 }
 
 static struct vy_err take_map(struct route *route, struct vy_bytes reply)
@@ -112,8 +114,8 @@ static struct vy_err take_map(struct route *route, struct vy_bytes reply)
         }
         if (!vy_failed(err)) {
             route->epoch = map.epoch;
-            vy_log(route->rpc->log, VY_LOG_INFO, "frontend.map.loaded", VY_U64("map.epoch", map.epoch),
-                   VY_U64("map.groups", map.groups_count));
+            vy_log(route->rpc->log, VY_LOG_INFO, "frontend.map.loaded",
+                   VY_U64("map.epoch", map.epoch), VY_U64("map.groups", map.groups_count));
         }
     }
     vy_arena_deinit(&arena);
@@ -124,7 +126,8 @@ static void route_on_map(void *arg, const struct rpc_status *status, struct vy_b
 {
     struct route *route = arg;
     route->map_call = NULL;
-    struct vy_err err = status->code == VY_CODE_OK ? take_map(route, reply) : rpc_status_err(status);
+    struct vy_err err =
+        status->code == VY_CODE_OK ? take_map(route, reply) : rpc_status_err(status);
     if (vy_failed(err)) {
         vy_log(route->rpc->log, VY_LOG_WARN, "frontend.map.failed", VY_LOG_ERR(err),
                VY_STR("err.text", status->message));
@@ -145,12 +148,13 @@ static void route_ask(struct route *route)
         return;
     }
     const struct cluster_map_request request = {.known_epoch = route->epoch};
-    const struct rpc_call_options options = {.deadline_ms = ROUTE_CALL_DEADLINE_MS, .idempotent = true};
+    const struct rpc_call_options options = {.deadline_ms = ROUTE_CALL_DEADLINE_MS,
+                                             .idempotent = true};
     struct vy_buf buf;
     vy_buf_init(&buf, 1024);
     vy_ignore(vy_pb_encode(&cluster_map_request_desc, &request, &buf), "a few bytes always fit");
-    route->map_call = rpc_group_call(route->meta_any, METHOD_META_CLUSTER_MAP, vy_buf_bytes(&buf), &options,
-                                     &map_events, route);
+    route->map_call = rpc_group_call(route->meta_any, METHOD_META_CLUSTER_MAP, vy_buf_bytes(&buf),
+                                     &options, &map_events, route);
     vy_buf_deinit(&buf);
     if (route->map_call == NULL) {
         vy_timer_start(route->timer, ROUTE_RETRY_MS);
@@ -160,9 +164,12 @@ static void route_ask(struct route *route)
 static struct vy_err connect_meta(struct route *route, const struct route_config *config)
 {
     const struct rpc_group_options leader = {.name = "meta", .peer_roles = RPC_ROLE_META};
-    const struct rpc_group_options any = {.name = "meta-any", .peer_roles = RPC_ROLE_META, .any_member = true};
-    VY_TRY(rpc_group_new(config->rpc, &leader, config->meta_members, config->meta_members_count, &route->meta));
-    VY_TRY(rpc_group_new(config->rpc, &any, config->meta_members, config->meta_members_count, &route->meta_any));
+    const struct rpc_group_options any = {
+        .name = "meta-any", .peer_roles = RPC_ROLE_META, .any_member = true};
+    VY_TRY(rpc_group_new(config->rpc, &leader, config->meta_members, config->meta_members_count,
+                         &route->meta));
+    VY_TRY(rpc_group_new(config->rpc, &any, config->meta_members, config->meta_members_count,
+                         &route->meta_any));
     route->timer = vy_timer_new(config->rpc->loop, route_on_timer, route);
     return route->timer == NULL ? vy_error(VY_CODE_NOMEM, "route") : vy_ok();
 }

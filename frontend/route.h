@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Where an account lives: slot -> group -> members, from meta's cluster map, and the links to them. One route per loop.
- * The groups' own logs decide who owns a slot; the map only tells where to ask first.
+ * Where an account lives: slot -> group -> members, from meta's cluster map, and the links to them.
+ * One route per loop. The groups' own logs decide who owns a slot; the map only tells where to ask
+ * first.
  */
 #include "proto/rpc_group.h"
 
 struct route;
 
 struct route_config {
-    const struct rpc_config *rpc; /* borrowed */
+    const struct rpc_config *rpc;                /* borrowed */
     const struct rpc_group_member *meta_members; /* read during route_new */
     size_t meta_members_count;
 };
@@ -17,8 +18,8 @@ struct route_config {
 VY_CHECKED struct vy_err route_new(const struct route_config *config, struct route **out);
 void route_free(struct route *route); /* NULL is allowed; open calls end first, with CANCELLED */
 
-struct rpc_group *route_meta(struct route *route);       /* writes and fresh reads */
-struct rpc_group *route_meta_any(struct route *route);   /* any member answers */
+struct rpc_group *route_meta(struct route *route);     /* writes and fresh reads */
+struct rpc_group *route_meta_any(struct route *route); /* any member answers */
 /* NULL while no map has come yet. */
 struct rpc_group *route_shard(struct route *route, uint64_t account_id);
 uint64_t route_group_of(struct route *route, uint64_t account_id); /* 0: no map yet */

@@ -134,7 +134,8 @@ static struct items field_items(const struct vy_pb_field *field, const void *mes
 
     if (field->repeated) {
         items.first = *(const uint8_t *const *)(const void *)member;
-        items.count = *(const size_t *)(const void *)((const uint8_t *)message + field->count_offset);
+        items.count =
+            *(const size_t *)(const void *)((const uint8_t *)message + field->count_offset);
     } else if (field->kind == VY_PB_MESSAGE) {
         items.first = *(const uint8_t *const *)(const void *)member;
         items.count = items.first == NULL ? 0 : 1;
@@ -178,9 +179,11 @@ static size_t message_size(const struct vy_pb_desc *desc, const void *message, u
     return size;
 }
 
-static void append_message(const struct vy_pb_desc *desc, const void *message, struct vy_buf *out, unsigned depth);
+static void append_message(const struct vy_pb_desc *desc, const void *message, struct vy_buf *out,
+                           unsigned depth);
 
-static void append_value(const struct vy_pb_field *field, const void *item, struct vy_buf *out, unsigned depth)
+static void append_value(const struct vy_pb_field *field, const void *item, struct vy_buf *out,
+                         unsigned depth)
 {
     const unsigned type = wire_type(field->kind);
     if (type == WIRE_VARINT) {
@@ -206,7 +209,8 @@ static void append_value(const struct vy_pb_field *field, const void *item, stru
     vy_buf_append(out, bytes);
 }
 
-static void append_field(const struct vy_pb_field *field, struct items items, struct vy_buf *out, unsigned depth)
+static void append_field(const struct vy_pb_field *field, struct items items, struct vy_buf *out,
+                         unsigned depth)
 {
     const uint64_t key = (uint64_t)field->number << 3;
     if (is_packed(field)) {
@@ -221,7 +225,8 @@ static void append_field(const struct vy_pb_field *field, struct items items, st
     }
 }
 
-static void append_message(const struct vy_pb_desc *desc, const void *message, struct vy_buf *out, unsigned depth)
+static void append_message(const struct vy_pb_desc *desc, const void *message, struct vy_buf *out,
+                           unsigned depth)
 {
     for (size_t f = 0; f < desc->field_count; f++) {
         const struct items items = field_items(&desc->fields[f], message);
@@ -353,8 +358,9 @@ static size_t packed_count(const struct vy_pb_field *field, struct vy_bytes run)
     size_t count = 0;
     uint64_t value = 0;
     while (in.at != in.end) {
-        const bool ok = wire_type(field->kind) == WIRE_FIXED64 ? read_fixed(&in, sizeof(value), &value)
-                                                               : read_varint(&in, &value);
+        const bool ok = wire_type(field->kind) == WIRE_FIXED64
+                            ? read_fixed(&in, sizeof(value), &value)
+                            : read_varint(&in, &value);
         if (!ok) {
             return SIZE_MAX;
         }
@@ -363,7 +369,8 @@ static size_t packed_count(const struct vy_pb_field *field, struct vy_bytes run)
     return count;
 }
 
-static struct vy_err count_items(const struct vy_pb_desc *desc, struct vy_bytes bytes, void *message)
+static struct vy_err count_items(const struct vy_pb_desc *desc, struct vy_bytes bytes,
+                                 void *message)
 {
     struct reader in = {.at = bytes.data, .end = bytes.data + bytes.len};
     while (in.at != in.end) {
@@ -391,7 +398,8 @@ static struct vy_err count_items(const struct vy_pb_desc *desc, struct vy_bytes 
 }
 
 /* Arrays of the counted size; the counts start again at 0 for filling. */
-static struct vy_err allocate_items(const struct vy_pb_desc *desc, struct vy_arena *arena, void *message)
+static struct vy_err allocate_items(const struct vy_pb_desc *desc, struct vy_arena *arena,
+                                    void *message)
 {
     for (size_t f = 0; f < desc->field_count; f++) {
         const struct vy_pb_field *field = &desc->fields[f];
@@ -408,11 +416,11 @@ static struct vy_err allocate_items(const struct vy_pb_desc *desc, struct vy_are
     return vy_ok();
 }
 
-static struct vy_err decode_message(const struct vy_pb_desc *desc, struct vy_arena *arena, struct vy_bytes in,
-                                    void *message, unsigned depth);
+static struct vy_err decode_message(const struct vy_pb_desc *desc, struct vy_arena *arena,
+                                    struct vy_bytes in, void *message, unsigned depth);
 
-static struct vy_err store_bytes(const struct vy_pb_field *field, struct vy_arena *arena, struct vy_bytes bytes,
-                                 void *item, unsigned depth)
+static struct vy_err store_bytes(const struct vy_pb_field *field, struct vy_arena *arena,
+                                 struct vy_bytes bytes, void *item, unsigned depth)
 {
     if (field->kind == VY_PB_MESSAGE) {
         return decode_message(field->desc, arena, bytes, item, depth + 1);
@@ -431,8 +439,9 @@ static void store_packed(const struct vy_pb_field *field, struct vy_bytes run, v
     size_t *count = field_count(field, message);
     while (in.at != in.end) {
         uint64_t value = 0;
-        const bool ok = wire_type(field->kind) == WIRE_FIXED64 ? read_fixed(&in, sizeof(value), &value)
-                                                               : read_varint(&in, &value);
+        const bool ok = wire_type(field->kind) == WIRE_FIXED64
+                            ? read_fixed(&in, sizeof(value), &value)
+                            : read_varint(&in, &value);
         VY_ASSERT(ok); /* counted before */
         number_store(field->kind, array + *count * item_bytes(field), value);
         *count += 1;
@@ -448,7 +457,8 @@ static struct vy_err store_field(const struct vy_pb_field *field, struct vy_aren
     }
     uint8_t *item = (uint8_t *)message + field->offset;
     if (field->repeated) {
-        item = (uint8_t *)*field_pointer(field, message) + *field_count(field, message) * item_bytes(field);
+        item = (uint8_t *)*field_pointer(field, message) +
+               *field_count(field, message) * item_bytes(field);
         *field_count(field, message) += 1;
     } else if (field->kind == VY_PB_MESSAGE) {
         item = vy_arena_alloc(arena, field->desc->struct_bytes);
@@ -464,8 +474,8 @@ static struct vy_err store_field(const struct vy_pb_field *field, struct vy_aren
     return vy_ok();
 }
 
-static struct vy_err decode_message(const struct vy_pb_desc *desc, struct vy_arena *arena, struct vy_bytes bytes,
-                                    void *message, unsigned depth)
+static struct vy_err decode_message(const struct vy_pb_desc *desc, struct vy_arena *arena,
+                                    struct vy_bytes bytes, void *message, unsigned depth)
 {
     if (depth >= VY_PB_DEPTH_MAX) {
         return vy_error(VY_CODE_LIMIT, "protobuf depth");
@@ -487,7 +497,8 @@ static struct vy_err decode_message(const struct vy_pb_desc *desc, struct vy_are
     return vy_ok();
 }
 
-struct vy_err vy_pb_decode(const struct vy_pb_desc *desc, struct vy_arena *arena, struct vy_bytes in, void *message)
+struct vy_err vy_pb_decode(const struct vy_pb_desc *desc, struct vy_arena *arena,
+                           struct vy_bytes in, void *message)
 {
     return decode_message(desc, arena, in, message, 0);
 }

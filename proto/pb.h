@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Protocol Buffers (proto3) wire format for plain C structs. proto/gen/protogen.py makes a struct and a table of fields
- * from each message of proto/NAME.proto; this module encodes and decodes any of them by its table.
+ * Protocol Buffers (proto3) wire format for plain C structs. proto/gen/protogen.py makes a struct
+ * and a table of fields from each message of proto/NAME.proto; this module encodes and decodes any
+ * of them by its table.
  *
- * A field is a plain C member: numbers, bool, enum (0: absent), `struct vy_bytes` for string and bytes,
- * `const struct x *` for a message (NULL: absent), `x_count` and `const T *x` for repeated ones.
- * Why not protobuf-c: docs/decisions/0001-protobuf-codec.md.
+ * A field is a plain C member: numbers, bool, enum (0: absent), `struct vy_bytes` for string and
+ * bytes, `const struct x *` for a message (NULL: absent), `x_count` and `const T *x` for repeated
+ * ones. Why not protobuf-c: docs/decisions/0001-protobuf-codec.md.
  */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -48,11 +49,14 @@ struct vy_pb_method {
     const struct vy_pb_desc *reply;
 };
 
-/* Messages hold messages to this depth at most; deeper is a bug of ours when encoding and LIMIT when decoding. */
+/* Messages hold messages to this depth at most; deeper is a bug of ours when encoding and LIMIT
+ * when decoding. */
 #define VY_PB_DEPTH_MAX 8
 
-/* Appends the encoding of *message. Fields come in ascending order, so equal structs give equal bytes. @errors LIMIT of out */
-VY_CHECKED struct vy_err vy_pb_encode(const struct vy_pb_desc *desc, const void *message, struct vy_buf *out);
+/* Appends the encoding of *message. Fields come in ascending order, so equal structs give equal
+ * bytes. @errors LIMIT of out */
+VY_CHECKED struct vy_err vy_pb_encode(const struct vy_pb_desc *desc, const void *message,
+                                      struct vy_buf *out);
 size_t vy_pb_encoded_size(const struct vy_pb_desc *desc, const void *message);
 
 /*
@@ -60,8 +64,9 @@ size_t vy_pb_encoded_size(const struct vy_pb_desc *desc, const void *message);
  *
  * @in       strings and bytes of the result borrow from it
  * @arena    owns arrays and sub-messages; its limit is what bounds amplification
- * @errors   SYNTAX damaged, wrong wire type, text not UTF-8; LIMIT arena full or too deep. Unknown fields are skipped.
+ * @errors   SYNTAX damaged, wrong wire type, text not UTF-8; LIMIT arena full or too deep. Unknown
+ * fields are skipped.
  * @source   protobuf.dev, "Encoding"
  */
-VY_CHECKED struct vy_err vy_pb_decode(const struct vy_pb_desc *desc, struct vy_arena *arena, struct vy_bytes in,
-                                      void *message);
+VY_CHECKED struct vy_err vy_pb_decode(const struct vy_pb_desc *desc, struct vy_arena *arena,
+                                      struct vy_bytes in, void *message);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as any message: decoding must end in a struct that encodes and decodes to the same bytes again. */
+/* Any bytes as any message: decoding must end in a struct that encodes and decodes to the same
+ * bytes again. */
 #include "base/assert.h"
 #include "proto/meta.pb.h"
 #include "proto/shard.pb.h"

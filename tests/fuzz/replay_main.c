@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feeds every file of the directories and files named to a fuzz target: the seeds run as ordinary tests. */
+/* Feeds every file of the directories and files named to a fuzz target: the seeds run as ordinary
+ * tests. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,7 +42,8 @@ static unsigned replay_directory(const char *path)
         (void)fprintf(stderr, "no corpus at %s\n", path);
         exit(1);
     }
-    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
+    for (const struct dirent *entry = readdir(directory); entry != NULL;
+         entry = readdir(directory)) {
         char name[4096];
         if (entry->d_name[0] != '.') {
             (void)snprintf(name, sizeof(name), "%s/%s", path, entry->d_name);
@@ -58,7 +60,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         struct stat st;
         const int failed = stat(argv[i], &st);
-        count += failed == 0 && S_ISREG(st.st_mode) ? replay_file(argv[i]) : replay_directory(argv[i]);
+        count +=
+            failed == 0 && S_ISREG(st.st_mode) ? replay_file(argv[i]) : replay_directory(argv[i]);
     }
     (void)printf("%u seeds\n", count);
     return count > 0 ? 0 : 1;

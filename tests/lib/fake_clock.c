@@ -17,9 +17,11 @@ static uint64_t wall_ms(struct vy_clock *clock)
 
 void fake_clock_init(struct fake_clock *clock)
 {
-    *clock = (struct fake_clock){.base = {.mono_ns = mono_ns, .wall_ms = wall_ms},
-                                 .mono_ns = 1000000000ULL,
-                                 .wall_ms = FAKE_WALL_START_MS};
+    *clock = (struct fake_clock){
+        .base = {.mono_ns = mono_ns, .wall_ms = wall_ms},
+        .mono_ns = 1000000000ULL,
+        .wall_ms = FAKE_WALL_START_MS
+    };
 }
 
 void fake_clock_advance_ms(struct fake_clock *clock, uint64_t ms)

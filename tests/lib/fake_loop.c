@@ -46,7 +46,11 @@ static struct vy_timer *timer_new(struct vy_loop *base, vy_loop_fn fn, void *arg
     struct fake_loop *loop = loop_of(base);
     struct fake_timer *timer = calloc(1, sizeof(*timer));
     VY_ASSERT(timer != NULL);
-    *timer = (struct fake_timer){.base = {.ops = base->ops}, .next = loop->timers, .loop = loop, .fn = fn, .arg = arg,
+    *timer = (struct fake_timer){.base = {.ops = base->ops},
+                                 .next = loop->timers,
+                                 .loop = loop,
+                                 .fn = fn,
+                                 .arg = arg,
                                  .due_ms = UINT64_MAX};
     loop->timers = timer;
     return &timer->base;
@@ -75,7 +79,8 @@ static void timer_free(struct vy_timer *base)
     free(timer);
 }
 
-static struct vy_watch *watch_new(struct vy_loop *loop, int fd, void (*fn)(void *arg, int events), void *arg)
+static struct vy_watch *watch_new(struct vy_loop *loop, int fd, void (*fn)(void *arg, int events),
+                                  void *arg)
 {
     (void)loop;
     (void)fd;
@@ -93,7 +98,10 @@ static const struct vy_loop_ops fake_ops = {.post = post,
 
 void fake_loop_init(struct fake_loop *loop, struct fake_clock *clock)
 {
-    *loop = (struct fake_loop){.base = {.ops = &fake_ops, .clock = &clock->base}, .clock = clock};
+    *loop = (struct fake_loop){
+        .base = {.ops = &fake_ops, .clock = &clock->base},
+          .clock = clock
+    };
 }
 
 void fake_loop_deinit(struct fake_loop *loop)

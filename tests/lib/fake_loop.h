@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A loop in virtual time on the caller's thread: posts run in order, timers by their due time (ties: the earlier start
- * first). Moving time moves the fake clock. Descriptors cannot be watched.
+ * A loop in virtual time on the caller's thread: posts run in order, timers by their due time
+ * (ties: the earlier start first). Moving time moves the fake clock. Descriptors cannot be watched.
  */
 #include "base/loop.h"
 #include "tests/lib/fake_clock.h"
