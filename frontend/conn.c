@@ -5,7 +5,6 @@
 #include "frontend/conn_private.h"
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -161,7 +160,7 @@ static struct vy_err conn_start_session(struct conn *conn)
         .local_ip = vy_cstr(conn->local_ip),
         .is_tls = conn->tls != NULL,
         .tls_info = vy_cstr(conn->tls_info),
-        .is_trusted = network_list_contains(host->trusted, host->trusted_count, &conn->peer),
+        .is_trusted = vy_net_list_contains(host->trusted, host->trusted_count, &conn->peer),
     };
     if (conn->tls != NULL) {
         peer.tls = conn_session_tls(conn);
@@ -390,9 +389,9 @@ static void conn_name_ends(struct conn *conn)
     struct sockaddr_storage local;
     socklen_t len = sizeof(local);
     uint16_t local_port = 0;
-    network_ip_text(&conn->peer, conn->remote_ip, &conn->remote_port);
+    vy_net_ip_text(&conn->peer, conn->remote_ip, &conn->remote_port);
     if (getsockname(conn->fd, (struct sockaddr *)&local, &len) == 0) {
-        network_ip_text(&local, conn->local_ip, &local_port);
+        vy_net_ip_text(&local, conn->local_ip, &local_port);
     }
     vy_rng_fill(conn->host->rng, conn->trace_id, sizeof(conn->trace_id));
 }
@@ -400,7 +399,6 @@ static void conn_name_ends(struct conn *conn)
 static struct vy_err conn_start(struct conn *conn)
 {
     const int on = 1;
-    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(conn->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     conn_name_ends(conn);
     conn->timer = vy_timer_new(conn->host->loop, conn_on_timer, conn);

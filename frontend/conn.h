@@ -7,10 +7,10 @@
  */
 #include "base/list.h"
 #include "base/loop.h"
+#include "base/net.h"
 #include "base/rng.h"
 #include "base/tls.h"
 #include "base/workers.h"
-#include "frontend/network.h"
 #include "frontend/route.h"
 #include "frontend/session.h"
 
@@ -42,7 +42,7 @@ struct conn_host {
     struct route *route;
     struct vy_workers *hash_workers; /* Argon2id: bounded threads and queue */
     struct vy_tls_context *tls;      /* NULL: no TLS is offered */
-    const struct network *trusted;   /* auth.plaintext_networks */
+    const struct vy_net *trusted;    /* auth.plaintext_networks */
     size_t trusted_count;
     uint8_t *read_buffer; /* CONN_READ_BYTES, used by one connection at a time */
     struct vy_list conns;

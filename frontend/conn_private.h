@@ -28,8 +28,8 @@ struct conn {
     bool has_exporter;
     uint16_t remote_port;
     struct sockaddr_storage peer;
-    char remote_ip[NETWORK_IP_TEXT_BYTES];
-    char local_ip[NETWORK_IP_TEXT_BYTES];
+    char remote_ip[VY_NET_IP_TEXT_BYTES];
+    char local_ip[VY_NET_IP_TEXT_BYTES];
     char tls_info[64];
     uint8_t exporter[32];
     uint8_t end_point[64];

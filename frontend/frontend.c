@@ -41,8 +41,8 @@ struct frontend {
     struct frontend_config
         config; /* pointers into the fields below where they were borrowed for the call only */
     struct frontend_port ports[FRONTEND_PORTS_MAX];
-    struct network trusted[FRONTEND_NETWORKS_MAX];
-    struct network lmtp_networks[FRONTEND_NETWORKS_MAX];
+    struct vy_net trusted[FRONTEND_NETWORKS_MAX];
+    struct vy_net lmtp_networks[FRONTEND_NETWORKS_MAX];
     char *hostname; /* owned */
     struct vy_tls_context *tls;
     struct vy_workers *hash_workers;
@@ -261,13 +261,9 @@ static void edge_on_closed(void *arg, const struct sockaddr_storage *peer)
 
 static bool is_lmtp_allowed(const struct frontend *frontend, const struct sockaddr_storage *peer)
 {
-    static const struct network loopback[] = {
-        {.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127, 0, 0, 0}, .prefix_bits = 104},
-        {.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},         .prefix_bits = 128},
-    };
-    return network_list_contains(loopback, VY_COUNT_OF(loopback), peer) ||
-           network_list_contains(frontend->lmtp_networks, frontend->config.lmtp_networks_count,
-                                 peer);
+    return vy_net_is_loopback(peer) ||
+           vy_net_list_contains(frontend->lmtp_networks, frontend->config.lmtp_networks_count,
+                                peer);
 }
 
 static void frontend_on_accept(void *arg, size_t port_index, int fd,

@@ -7,8 +7,8 @@
  */
 #include "base/clock.h"
 #include "base/loop.h"
+#include "base/net.h"
 #include "base/rng.h"
-#include "frontend/network.h"
 #include "proto/rpc_group.h"
 
 struct frontend;
@@ -42,9 +42,9 @@ struct frontend_config {
     unsigned loops_count;        /* one thread each */
     const char *tls_certificate; /* NULL: no TLS */
     const char *tls_key;
-    const struct network *trusted; /* auth.plaintext_networks */
+    const struct vy_net *trusted; /* auth.plaintext_networks */
     size_t trusted_count;
-    const struct network
+    const struct vy_net
         *lmtp_networks; /* who may use LMTP, which has no login; loopback may always */
     size_t lmtp_networks_count;
     uint32_t connections_max;
@@ -66,7 +66,7 @@ struct frontend_status {
     bool is_draining;
 };
 
-/* Binds all ports and starts the threads. @errors of network_listen and of the TLS files; nothing
+/* Binds all ports and starts the threads. @errors of vy_net_listen and of the TLS files; nothing
  * runs then */
 VY_CHECKED struct vy_err frontend_new(const struct frontend_config *config, struct frontend **out);
 /* Whether it can serve: every loop knows the cluster map. @thread any */

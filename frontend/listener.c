@@ -39,7 +39,7 @@ static struct vy_bytes ip_key(const struct sockaddr_storage *peer)
 static bool is_exempt(const struct listener_set *set, const struct sockaddr_storage *peer)
 {
     return set->config.limits.connections_per_ip_max == 0 ||
-           network_list_contains(set->config.trusted, set->config.trusted_count, peer);
+           vy_net_list_contains(set->config.trusted, set->config.trusted_count, peer);
 }
 
 /* Counts a client in. False: over a limit. */
@@ -97,9 +97,9 @@ static void take_client(struct listener *listener, int fd, const struct sockaddr
         set->config.on_accept(set->config.arg, listener->port_index, fd, peer);
         return;
     }
-    char ip[NETWORK_IP_TEXT_BYTES];
+    char ip[VY_NET_IP_TEXT_BYTES];
     uint16_t port = 0;
-    network_ip_text(peer, ip, &port);
+    vy_net_ip_text(peer, ip, &port);
     vy_log(set->config.log, VY_LOG_INFO, "frontend.accept.refused", VY_CSTR("conn.ip", ip));
     (void)close(fd);
 }
@@ -110,9 +110,7 @@ static void listener_on_ready(void *arg, int events)
     (void)events;
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct sockaddr_storage peer;
-        socklen_t len = sizeof(peer);
-        const int fd =
-            accept4(listener->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = vy_net_accept(listener->fd, &peer);
         if (fd >= 0) {
             take_client(listener, fd, &peer);
             continue;
@@ -172,7 +170,7 @@ struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t 
     }
     struct listener *listener = &set->listeners[set->count];
     *listener = (struct listener){.set = set, .fd = -1, .port_index = port_index};
-    VY_TRY(network_listen(host, port, &listener->fd));
+    VY_TRY(vy_net_listen(host, port, &listener->fd));
     listener->watch = vy_watch_new(set->config.loop, listener->fd, listener_on_ready, listener);
     if (listener->watch == NULL) {
         (void)close(listener->fd);

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/map.h"
-#include "frontend/network.h"
+#include "base/net.h"
 
 struct listener_set;
 
@@ -20,7 +20,7 @@ struct listener_config {
     struct vy_loop *loop;
     const struct vy_log *log;
     struct listener_limits limits;
-    const struct network *trusted; /* borrowed */
+    const struct vy_net *trusted; /* borrowed */
     size_t trusted_count;
     uint64_t seed;
     /* A client on port number `port_index`: on this loop's thread; takes the descriptor. */
@@ -30,7 +30,7 @@ struct listener_config {
 VY_CHECKED struct vy_err listener_set_new(const struct listener_config *config,
                                           struct listener_set **out);
 void listener_set_free(struct listener_set *set); /* NULL is allowed */
-/* port_index is handed to on_accept. @errors of network_listen */
+/* port_index is handed to on_accept. @errors of vy_net_listen */
 VY_CHECKED struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t port,
                                       size_t port_index);
 /* No more clients; ports are closed. */

@@ -2,9 +2,7 @@
 #include "proto/pb.h"
 
 #include "proto/shard.pb.h"
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include "tests/lib/test.h"
 
 struct fixture {
     struct vy_arena arena;

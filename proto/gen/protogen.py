@@ -69,6 +69,7 @@ def snake(name):
 
 class Schema:
     def __init__(self, file):
+        self.file = file
         self.package = text(file, 2)
         # Shard, meta and link messages carry their own nouns; the admin API's are common words and get a prefix.
         self.prefix = "admin_" if self.package.startswith("volary.admin.") else ""
@@ -156,7 +157,9 @@ def header(schema, name, ordered):
         owner = schema.prefix + snake(message)
         out.append("struct %s {\n%s};\nextern const struct vy_pb_desc %s_desc;\n\n" % (owner, body, owner))
     if schema.services:
-        out.append("extern const struct vy_pb_method %s_methods[];\nextern const size_t %s_method_count;\n" % (name, name))
+        out.append("extern const struct vy_pb_method %s_methods[];\nextern const size_t %s_method_count;\n"
+                   "/* The file's descriptor, for server reflection. */\n"
+                   "extern const uint8_t %s_file_descriptor[];\nextern const size_t %s_file_descriptor_bytes;\n" % ((name,) * 4))
     return "".join(out)
 
 
@@ -179,7 +182,10 @@ def source(schema, name, ordered):
                 out.append('    {"%s.%s", "%s", &%s_desc, &%s_desc},\n' % (
                     schema.package, text(service, 1), text(method, 1), schema.c_name(text(method, 2)),
                     schema.c_name(text(method, 3))))
-        out.append("};\nconst size_t %s_method_count = %d;\n" % (name, total))
+        out.append("};\nconst size_t %s_method_count = %d;\n\n" % (name, total))
+        rows = [", ".join("%d" % b for b in schema.file[i:i + 24]) for i in range(0, len(schema.file), 24)]
+        out.append("const uint8_t %s_file_descriptor[] = {\n    %s};\nconst size_t %s_file_descriptor_bytes = %d;\n" % (
+            name, ",\n    ".join(rows), name, len(schema.file)))
     return "".join(out)
 
 

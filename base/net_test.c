@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frontend/network.h"
+#include "base/net.h"
 
 #include "base/assert.h"
+#include "tests/lib/test.h"
 #include <arpa/inet.h>
-#include <cmocka.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
 
 static struct sockaddr_storage address(const char *text)
 {
@@ -41,10 +39,10 @@ static void a_network_holds_its_addresses_and_no_others(void **state)
         {"127.0.0.1",      "::ffff:127.0.0.1", true },
     };
     for (size_t i = 0; i < VY_COUNT_OF(cases); i++) {
-        struct network network;
+        struct vy_net network;
         const struct sockaddr_storage peer = address(cases[i].address);
-        assert_false(vy_failed(network_parse(vy_cstr(cases[i].network), &network)));
-        if (network_contains(&network, &peer) != cases[i].is_inside) {
+        assert_false(vy_failed(vy_net_parse(vy_cstr(cases[i].network), &network)));
+        if (vy_net_contains(&network, &peer) != cases[i].is_inside) {
             fail_msg("%s in %s", cases[i].address, cases[i].network);
         }
     }
@@ -68,8 +66,8 @@ static void what_is_no_network_is_refused(void **state)
                                         "10.0.0.0/0x8",
                                         "0000000000000000000000000000000000000000000000000"};
     for (size_t i = 0; i < VY_COUNT_OF(cases); i++) {
-        struct network network;
-        if (network_parse(vy_cstr(cases[i]), &network).code != VY_CODE_SYNTAX) {
+        struct vy_net network;
+        if (vy_net_parse(vy_cstr(cases[i]), &network).code != VY_CODE_SYNTAX) {
             fail_msg("accepted: %s", cases[i]);
         }
     }
@@ -85,9 +83,9 @@ static void addresses_print_as_people_write_them(void **state)
     };
     for (size_t i = 0; i < VY_COUNT_OF(cases); i++) {
         const struct sockaddr_storage peer = address(cases[i][0]);
-        char text[NETWORK_IP_TEXT_BYTES];
+        char text[VY_NET_IP_TEXT_BYTES];
         uint16_t port = 1;
-        network_ip_text(&peer, text, &port);
+        vy_net_ip_text(&peer, text, &port);
         assert_string_equal(text, cases[i][1]);
         assert_int_equal(port, 0);
     }

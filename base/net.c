@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frontend/network.h"
+#include "base/net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#define NETWORK_BACKLOG 1024 /* a burst of reconnecting clients */
+#define NET_BACKLOG 1024 /* a burst of reconnecting clients */
 
 static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
 
@@ -46,12 +49,12 @@ static bool is_zero_from(const uint8_t address[16], unsigned from_bit)
     return true;
 }
 
-struct vy_err network_parse(struct vy_bytes text, struct network *out)
+struct vy_err vy_net_parse(struct vy_bytes text, struct vy_net *out)
 {
     struct vy_bytes rest = text;
     const struct vy_bytes ip = vy_bytes_cut(&rest, '/');
-    char host[NETWORK_IP_TEXT_BYTES] = {0};
-    struct network network = {.prefix_bits = 128};
+    char host[VY_NET_IP_TEXT_BYTES] = {0};
+    struct vy_net network = {.prefix_bits = 128};
     bool is_v4 = false;
     if (ip.len >= sizeof(host)) {
         return vy_error(VY_CODE_SYNTAX, "network address");
@@ -74,7 +77,7 @@ struct vy_err network_parse(struct vy_bytes text, struct network *out)
     return vy_ok();
 }
 
-bool network_contains(const struct network *network, const struct sockaddr_storage *address)
+bool vy_net_contains(const struct vy_net *network, const struct sockaddr_storage *address)
 {
     uint8_t bytes[16];
     if (!address_bytes(address, bytes)) {
@@ -88,18 +91,18 @@ bool network_contains(const struct network *network, const struct sockaddr_stora
     return rest == 0 || ((bytes[whole] ^ network->address[whole]) >> (8 - rest)) == 0;
 }
 
-bool network_list_contains(const struct network *networks, size_t count,
-                           const struct sockaddr_storage *address)
+bool vy_net_list_contains(const struct vy_net *networks, size_t count,
+                          const struct sockaddr_storage *address)
 {
     for (size_t i = 0; i < count; i++) {
-        if (network_contains(&networks[i], address)) {
+        if (vy_net_contains(&networks[i], address)) {
             return true;
         }
     }
     return false;
 }
 
-void network_ip_text(const struct sockaddr_storage *address, char *out, uint16_t *out_port)
+void vy_net_ip_text(const struct sockaddr_storage *address, char *out, uint16_t *out_port)
 {
     uint8_t bytes[16] = {0};
     out[0] = '\0';
@@ -109,7 +112,7 @@ void network_ip_text(const struct sockaddr_storage *address, char *out, uint16_t
     }
     const bool is_v4 = memcmp(bytes, v4_mapped, sizeof(v4_mapped)) == 0;
     (void)inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? bytes + 12 : bytes, out,
-                    NETWORK_IP_TEXT_BYTES);
+                    VY_NET_IP_TEXT_BYTES);
     *out_port = ntohs(address->ss_family == AF_INET
                           ? ((const struct sockaddr_in *)(const void *)address)->sin_port
                           : ((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
@@ -145,27 +148,75 @@ static struct vy_err listen_error(int fd, const char *what)
     return vy_error_sys(code, sys, what);
 }
 
-struct vy_err network_listen(const char *host, uint16_t port, int *out_fd)
+static struct vy_err listen_on(const struct sockaddr *address, socklen_t len, int *out_fd)
+{
+    const int on = 1;
+    const int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return listen_error(fd, "socket");
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
+        return listen_error(fd, "SO_REUSEADDR");
+    }
+    if (bind(fd, address, len) != 0) {
+        return listen_error(fd, "bind");
+    }
+    if (listen(fd, NET_BACKLOG) != 0) {
+        return listen_error(fd, "listen");
+    }
+    *out_fd = fd;
+    return vy_ok();
+}
+
+struct vy_err vy_net_listen(const char *host, uint16_t port, int *out_fd)
 {
     struct sockaddr_storage address;
     socklen_t len = 0;
     if (!make_address(host, port, &address, &len)) {
         return vy_error(VY_CODE_ARGUMENT, "listen address is not an IP address");
     }
-    const int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return listen_error(fd, "socket");
+    return listen_on((const struct sockaddr *)&address, len, out_fd);
+}
+
+struct vy_err vy_net_listen_unix(const char *path, int *out_fd)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        return vy_error(VY_CODE_LIMIT, "unix socket path is too long");
     }
+    memcpy(address.sun_path, path, strlen(path));
+    (void)unlink(path);
+    const mode_t old = umask(0177);
+    const struct vy_err err = listen_on((const struct sockaddr *)&address, sizeof(address), out_fd);
+    (void)umask(old);
+    return err;
+}
+
+bool vy_net_is_loopback(const struct sockaddr_storage *address)
+{
+    static const struct vy_net loopback[] = {
+        {.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 127, 0, 0, 0}, .prefix_bits = 104},
+        {.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},         .prefix_bits = 128},
+    };
+    return vy_net_list_contains(loopback, 2, address);
+}
+
+int vy_net_accept(int listening_fd, struct sockaddr_storage *out_peer)
+{
     const int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
-        return listen_error(fd, "SO_REUSEADDR");
+    socklen_t len = sizeof(*out_peer);
+    memset(out_peer, 0, sizeof(*out_peer));
+    const int fd =
+        accept4(listening_fd, (struct sockaddr *)out_peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && out_peer->ss_family != AF_UNIX) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
-    if (bind(fd, (const struct sockaddr *)&address, len) != 0) {
-        return listen_error(fd, "bind");
+    return fd;
+}
+
+void vy_net_close(int fd)
+{
+    if (fd >= 0) {
+        (void)close(fd);
     }
-    if (listen(fd, NETWORK_BACKLOG) != 0) {
-        return listen_error(fd, "listen");
-    }
-    *out_fd = fd;
-    return vy_ok();
 }
