@@ -66,6 +66,9 @@ void vy_arena_reset(struct vy_arena *arena)
     kept->next = NULL;
     kept->used = 0;
     POISON(kept->data, kept->size);
+    if (kept->size > ARENA_BLOCK_BYTES_MAX) { /* one large allocation is not the usual need */
+        vy_arena_deinit(arena);
+    }
 #endif
 }
 
@@ -84,6 +87,7 @@ static struct vy_arena_block *add_block(struct vy_arena *arena, size_t size)
 #ifdef VOLARY_ARENA_MALLOC
     block_bytes = 0;
 #endif
+    block_bytes = VY_MIN(block_bytes, arena->limit_bytes - arena->used_bytes);
     block_bytes = VY_MAX(block_bytes, size);
     struct vy_arena_block *block = malloc(sizeof(*block) + block_bytes);
     if (block == NULL) {

@@ -18,7 +18,7 @@ struct vy_arena {
 };
 
 void vy_arena_init(struct vy_arena *arena, size_t limit_bytes);
-/* Keeps the first block for reuse. Everything handed out is gone. */
+/* Keeps one block of ordinary size for reuse. Everything handed out is gone. */
 void vy_arena_reset(struct vy_arena *arena);
 /* Resets and gives all memory back; the arena stays usable. */
 void vy_arena_deinit(struct vy_arena *arena);

@@ -51,7 +51,7 @@ static void compact(struct vy_buf *buf)
 static bool grow(struct vy_buf *buf, size_t size)
 {
     compact(buf);
-    if (size <= buf->capacity - buf->end) {
+    if (buf->data != NULL && size <= buf->capacity - buf->end) {
         return true;
     }
     size_t capacity = buf->capacity == 0 ? BUF_BYTES_FIRST : buf->capacity;
@@ -69,18 +69,27 @@ static bool grow(struct vy_buf *buf, size_t size)
     return true;
 }
 
-uint8_t *vy_buf_reserve(struct vy_buf *buf, size_t size)
+/* Room for `size` bytes under the limit, and `spare` bytes of memory behind them that do not count.
+ */
+static uint8_t *reserve(struct vy_buf *buf, size_t size, size_t spare)
 {
     const size_t len = vy_buf_len(buf);
-    if (buf->failed || size > buf->limit_bytes || len > buf->limit_bytes - size) {
+    size_t wanted = 0;
+    if (buf->failed || size > buf->limit_bytes || len > buf->limit_bytes - size ||
+        !vy_add_size(size, spare, &wanted)) {
         buf->failed = true;
         return NULL;
     }
-    if (size > buf->capacity - buf->end && !grow(buf, size)) {
+    if ((buf->data == NULL || wanted > buf->capacity - buf->end) && !grow(buf, wanted)) {
         buf->failed = true;
         return NULL;
     }
-    return buf->data == NULL ? (grow(buf, 1) ? buf->data : NULL) : buf->data + buf->end;
+    return buf->data + buf->end;
+}
+
+uint8_t *vy_buf_reserve(struct vy_buf *buf, size_t size)
+{
+    return reserve(buf, size, 0);
 }
 
 void vy_buf_added(struct vy_buf *buf, size_t size)
@@ -149,7 +158,7 @@ void vy_buf_printf(struct vy_buf *buf, const char *format, ...)
     va_start(args, format);
     const int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    uint8_t *room = len < 0 ? NULL : vy_buf_reserve(buf, (size_t)len + 1);
+    uint8_t *room = len < 0 ? NULL : reserve(buf, (size_t)len, /* for vsnprintf's NUL */ 1);
     if (room == NULL) {
         buf->failed = true;
         return;

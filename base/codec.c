@@ -12,6 +12,12 @@ static const char base64_alphabet[] =
 
 void vy_base64_encode(struct vy_buf *out, struct vy_bytes in)
 {
+    const size_t groups = in.len / 3 + (in.len % 3 == 0 ? 0 : 1);
+    size_t size = 0;
+    if (!vy_mul_size(groups, 4, &size) || vy_buf_reserve(out, size) == NULL) {
+        out->failed = true;
+        return;
+    }
     for (size_t at = 0; at < in.len; at += 3) {
         const size_t have = VY_MIN(in.len - at, (size_t)3);
         uint32_t group = (uint32_t)in.data[at] << 16;
@@ -205,6 +211,9 @@ void vy_utf8_append(struct vy_buf *out, uint32_t codepoint)
 {
     uint8_t text[4];
     size_t len = 0;
+    if (codepoint > 0x10FFFF || (codepoint >= 0xD800 && codepoint <= 0xDFFF)) {
+        codepoint = 0xFFFD;
+    }
     if (codepoint < 0x80) {
         text[len++] = (uint8_t)codepoint;
     } else if (codepoint < 0x800) {
@@ -225,13 +234,22 @@ void vy_utf8_append(struct vy_buf *out, uint32_t codepoint)
 
 /* ---- CRC-32C (Castagnoli, reflected 0x82F63B78) ---- */
 
+/* Remainders of the sixteen half bytes; a test compares with the instruction. */
+/* clang-format off */
+static const uint32_t crc32c_table[16] = {
+    0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1,
+    0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D,
+    0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9,
+    0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75,
+};
+/* clang-format on */
+
 static uint32_t crc32c_plain(uint32_t crc, struct vy_bytes in)
 {
     for (size_t i = 0; i < in.len; i++) {
         crc ^= in.data[i];
-        for (unsigned bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (0x82F63B78U & (0U - (crc & 1)));
-        }
+        crc = crc >> 4 ^ crc32c_table[crc & 15];
+        crc = crc >> 4 ^ crc32c_table[crc & 15];
     }
     return crc;
 }
@@ -253,6 +271,11 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_cpu(uint32_t crc, struc
 }
 #endif
 
+uint32_t vy_crc32c_portable(uint32_t crc, struct vy_bytes in)
+{
+    return ~crc32c_plain(~crc, in);
+}
+
 uint32_t vy_crc32c(uint32_t crc, struct vy_bytes in)
 {
     if (in.len == 0) {
@@ -263,5 +286,5 @@ uint32_t vy_crc32c(uint32_t crc, struct vy_bytes in)
         return ~crc32c_cpu(~crc, in);
     }
 #endif
-    return ~crc32c_plain(~crc, in);
+    return vy_crc32c_portable(crc, in);
 }

@@ -21,7 +21,9 @@ bool vy_utf8_is_valid(
     struct vy_bytes in); /* RFC 3629: no overlong forms, no surrogates, <= U+10FFFF */
 /* Decodes one character at *at and advances; U+FFFD and one byte on bad input. False at the end. */
 bool vy_utf8_next(struct vy_bytes in, size_t *at, uint32_t *codepoint);
+/* Surrogates and numbers above U+10FFFF become U+FFFD. */
 void vy_utf8_append(struct vy_buf *out, uint32_t codepoint);
 
 uint32_t vy_crc32c(uint32_t crc,
                    struct vy_bytes in); /* start with 0; uses the CPU's instruction when there */
+uint32_t vy_crc32c_portable(uint32_t crc, struct vy_bytes in); /* the same without it */

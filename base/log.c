@@ -9,13 +9,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_VALUE_BYTES_MAX 512U
+#define LOG_VALUE_BYTES_MAX 512U /* escaped, as written (C9) */
 #define LOG_LINE_BYTES_MAX 16384U
-#define LOG_PIPE_WAIT_MS                                                                           \
-    50 /* a blocked reader may hold a line up this long, then it is dropped and counted (C10) */
+/* Kept free for the mark of a line that lost fields, and for its end. */
+#define LOG_LINE_BYTES_RESERVED 32U
+/* A blocked reader may hold a line up this long, then it is dropped and counted (C10). */
+#define LOG_PIPE_WAIT_MS 50
+/* A pipe that polls writable takes this much without blocking (pipe(7): PIPE_BUF). */
+#define LOG_PIPE_WRITE_BYTES 4096U
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -24,14 +29,17 @@ struct line {
     size_t len;
     enum vy_log_format format;
     bool is_first;
+    bool is_full; /* something did not fit: the field is taken back */
 };
 
 static void put(struct line *line, const char *text, size_t len)
 {
-    const size_t room = sizeof(line->text) - line->len;
-    const size_t n = VY_MIN(len, room);
-    memcpy(line->text + line->len, text, n);
-    line->len += n;
+    if (len > sizeof(line->text) - LOG_LINE_BYTES_RESERVED - line->len) {
+        line->is_full = true;
+        return;
+    }
+    memcpy(line->text + line->len, text, len);
+    line->len += len;
 }
 
 static void put_cstr(struct line *line, const char *text)
@@ -53,25 +61,30 @@ static void put_key(struct line *line, const char *key)
     line->is_first = false;
 }
 
-/* One character as it may stand inside quotes; controls, bad UTF-8 and line separators never pass
- * raw (C9). */
-static void put_escaped(struct line *line, struct vy_bytes text, size_t from, size_t to,
-                        uint32_t codepoint)
+/* Characters that could change how a terminal or a log viewer shows the line: controls, line
+ * separators, directions. */
+static bool is_hidden(uint32_t codepoint)
 {
-    char escape[16];
-    const bool is_bad = codepoint == 0xFFFD && to - from == 1;
+    return codepoint < 0x20 || (codepoint >= 0x7F && codepoint < 0xA0) ||
+           (codepoint >= 0x200B && codepoint <= 0x200F) ||
+           (codepoint >= 0x2028 && codepoint <= 0x202E) ||
+           (codepoint >= 0x2066 && codepoint <= 0x2069) || codepoint == 0xFEFF;
+}
+
+/* One character as it may stand inside quotes: at most 6 bytes into `out`. */
+static size_t escape(struct vy_bytes raw, uint32_t codepoint, char out[8])
+{
+    const bool is_bad = codepoint == 0xFFFD && raw.len == 1; /* not UTF-8 */
     if (codepoint == '"' || codepoint == '\\') {
-        const char pair[2] = {'\\', (char)codepoint};
-        put(line, pair, sizeof(pair));
-    } else if (codepoint < 0x20 || (codepoint >= 0x7F && codepoint < 0xA0) || codepoint == 0x2028 ||
-               codepoint == 0x2029) {
-        (void)snprintf(escape, sizeof(escape), "\\u%04x", codepoint);
-        put_cstr(line, escape);
-    } else if (is_bad) {
-        put_cstr(line, "\\ufffd");
-    } else {
-        put(line, (const char *)text.data + from, to - from);
+        out[0] = '\\';
+        out[1] = (char)codepoint;
+        return 2;
     }
+    if (is_bad || is_hidden(codepoint)) {
+        return (size_t)snprintf(out, 8, "\\u%04x", codepoint & 0xFFFFU);
+    }
+    memcpy(out, raw.data, raw.len);
+    return raw.len;
 }
 
 static bool needs_quotes(struct vy_bytes text)
@@ -85,20 +98,32 @@ static bool needs_quotes(struct vy_bytes text)
     return text.len == 0;
 }
 
+/* The value, escaped; what does not fit into the limit gives way to "..." at a character's end. */
 static void put_text(struct line *line, struct vy_bytes text)
 {
-    const struct vy_bytes cut = vy_bytes_slice(text, 0, LOG_VALUE_BYTES_MAX);
-    if (line->format == VY_LOG_LOGFMT && !needs_quotes(cut)) {
-        put(line, (const char *)cut.data, cut.len);
-        return;
-    }
-    put_cstr(line, "\"");
+    static const char dots[] = "...";
+    char out[LOG_VALUE_BYTES_MAX];
+    size_t len = 0;
+    size_t len_with_dots = 0; /* where the dots would begin */
     size_t at = 0;
     uint32_t codepoint = 0;
-    for (size_t from = 0; vy_utf8_next(cut, &at, &codepoint); from = at) {
-        put_escaped(line, cut, from, at, codepoint);
+    const bool is_quoted =
+        line->format == VY_LOG_JSON || needs_quotes(vy_bytes_slice(text, 0, LOG_VALUE_BYTES_MAX));
+    for (size_t from = 0; vy_utf8_next(text, &at, &codepoint); from = at) {
+        char one[8];
+        const size_t n = escape(vy_bytes_slice(text, from, at - from), codepoint, one);
+        if (n > sizeof(out) - len) {
+            memcpy(out + len_with_dots, dots, sizeof(dots) - 1);
+            len = len_with_dots + sizeof(dots) - 1;
+            break;
+        }
+        memcpy(out + len, one, n);
+        len += n;
+        len_with_dots = len <= sizeof(out) - (sizeof(dots) - 1) ? len : len_with_dots;
     }
-    put_cstr(line, text.len > cut.len ? "...\"" : "\"");
+    put(line, "\"", is_quoted ? 1 : 0);
+    put(line, out, len);
+    put(line, "\"", is_quoted ? 1 : 0);
 }
 
 static void put_field(struct line *line, const struct vy_log_field *field)
@@ -127,6 +152,21 @@ static void put_field(struct line *line, const struct vy_log_field *field)
     put_cstr(line, number);
 }
 
+/* Whole or not at all, so that a full line is still well formed. */
+static void put_whole_field(struct line *line, const struct vy_log_field *field)
+{
+    const size_t len = line->len;
+    const bool is_first = line->is_first;
+    if (line->is_full) {
+        return;
+    }
+    put_field(line, field);
+    if (line->is_full) {
+        line->len = len;
+        line->is_first = is_first;
+    }
+}
+
 static void put_time(struct line *line, uint64_t wall_ms)
 {
     const time_t seconds = (time_t)(wall_ms / 1000U);
@@ -135,12 +175,17 @@ static void put_time(struct line *line, uint64_t wall_ms)
     (void)gmtime_r(&seconds, &tm);
     const size_t len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
     (void)snprintf(text + len, sizeof(text) - len, ".%03uZ", (unsigned)(wall_ms % 1000U));
-    put_key(line, "ts");
-    if (line->format == VY_LOG_JSON) {
-        put_text(line, vy_cstr(text));
-    } else {
-        put_cstr(line, text);
-    }
+    put_field(line, &VY_CSTR("ts", text));
+}
+
+/* Into the reserve, past the limit that put() keeps. */
+static void put_end(struct line *line)
+{
+    const bool is_json = line->format == VY_LOG_JSON;
+    const char *cut = !line->is_full ? "" : is_json ? ",\"log.cut\":true" : " log.cut=true";
+    const int n =
+        snprintf(line->text + line->len, LOG_LINE_BYTES_RESERVED, "%s%s", cut, is_json ? "}" : "");
+    line->len += (size_t)n;
 }
 
 void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char *event,
@@ -153,19 +198,17 @@ void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char 
     line.len = 0;
     line.format = log->format;
     line.is_first = true;
+    line.is_full = false;
     put_time(&line, log->clock == NULL ? 0 : vy_clock_wall_ms(log->clock));
     put_field(&line, &VY_CSTR("level", level_names[level]));
     put_field(&line, &VY_CSTR("event", event));
     for (size_t i = 0; i < log->context_count; i++) {
-        put_field(&line, &log->context[i]);
+        put_whole_field(&line, &log->context[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        put_field(&line, &fields[i]);
+        put_whole_field(&line, &fields[i]);
     }
-    if (line.format == VY_LOG_JSON) {
-        line.len = VY_MIN(line.len, sizeof(line.text) - 1);
-        put_cstr(&line, "}");
-    }
+    put_end(&line);
     log->sink->write(log->sink->arg, level, line.text, line.len);
 }
 
@@ -180,46 +223,92 @@ bool vy_log_parse_level(struct vy_bytes text, enum vy_log_level *out)
     return false;
 }
 
-/* ---- stderr ---- */
+/* ---- descriptors ---- */
 
-static pthread_mutex_t stderr_lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_ulong dropped_count;
-
-static bool write_whole(const char *text, size_t len)
+void vy_log_fd_init(struct vy_log_fd *out, int fd)
 {
-    while (len > 0) {
-        const ssize_t wrote = write(STDERR_FILENO, text, len);
-        if (wrote > 0) {
-            text += wrote;
-            len -= (size_t)wrote;
-            continue;
-        }
-        struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-        if (wrote == 0 ||
-            (errno != EINTR && (errno != EAGAIN || poll(&ready, 1, LOG_PIPE_WAIT_MS) != 1))) {
-            return false;
-        }
-    }
-    return true;
+    struct stat st;
+    *out = (struct vy_log_fd){
+        .sink = {.write = vy_log_fd_write, .arg = out},
+          .fd = fd
+    };
+    (void)pthread_mutex_init(&out->lock, NULL);
+    out->may_block = fstat(fd, &st) != 0 || !S_ISREG(st.st_mode);
 }
 
-static void stderr_write(void *arg, enum vy_log_level level, const char *line, size_t len)
+/* Our end may be in blocking mode, and it is not ours to change (the shell shares it): so ask
+ * first, and write no more than is sure to fit. */
+static bool is_ready(const struct vy_log_fd *out)
 {
-    (void)arg;
-    (void)level;
-    char text[LOG_LINE_BYTES_MAX + 1];
-    VY_ASSERT(len < sizeof(text));
-    memcpy(text, line, len);
-    text[len] = '\n';
-    (void)pthread_mutex_lock(&stderr_lock);
-    if (!write_whole(text, len + 1)) {
-        (void)atomic_fetch_add(&dropped_count, 1);
+    struct pollfd ready = {.fd = out->fd, .events = POLLOUT};
+    /* After one line was lost, the next do not wait again: the service goes on at full speed. */
+    const int wait_ms = out->is_stuck ? 0 : LOG_PIPE_WAIT_MS;
+    return poll(&ready, 1, wait_ms) == 1 && (ready.revents & POLLOUT) != 0;
+}
+
+static bool write_whole(struct vy_log_fd *out, const char *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        if (out->may_block && !is_ready(out)) {
+            break;
+        }
+        const size_t size =
+            out->may_block ? VY_MIN(len - at, (size_t)LOG_PIPE_WRITE_BYTES) : len - at;
+        const ssize_t wrote = write(out->fd, text + at, size);
+        if (wrote <= 0 && errno != EINTR) {
+            break;
+        }
+        at += wrote > 0 ? (size_t)wrote : 0;
     }
-    (void)pthread_mutex_unlock(&stderr_lock);
+    out->is_torn = at == len ? false : out->is_torn || at > 0;
+    return at == len;
+}
+
+void vy_log_fd_write(void *arg, enum vy_log_level level, const char *line, size_t len)
+{
+    (void)level;
+    struct vy_log_fd *out = arg;
+    char text[LOG_LINE_BYTES_MAX + 2];
+    VY_ASSERT(len <= LOG_LINE_BYTES_MAX);
+    (void)pthread_mutex_lock(&out->lock);
+    const size_t lead = out->is_torn ? 1 : 0; /* ends what is left of a line that was cut short */
+    text[0] = '\n';
+    memcpy(text + lead, line, len);
+    text[lead + len] = '\n';
+    const bool wrote = write_whole(out, text, lead + len + 1);
+    out->is_stuck = !wrote;
+    if (!wrote) {
+        (void)atomic_fetch_add(&out->dropped_count, 1);
+    }
+    (void)pthread_mutex_unlock(&out->lock);
+}
+
+uint64_t vy_log_fd_dropped_count(const struct vy_log_fd *out)
+{
+    return atomic_load(&out->dropped_count);
+}
+
+static struct vy_log_fd stderr_out;
+
+static void init_stderr(void)
+{
+    vy_log_fd_init(&stderr_out, STDERR_FILENO);
+}
+
+static struct vy_log_fd *stderr_fd(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, init_stderr);
+    return &stderr_out;
 }
 
 const struct vy_log_sink *vy_log_sink_stderr(void)
 {
-    static const struct vy_log_sink sink = {.write = stderr_write};
-    return &sink;
+    return &stderr_fd()->sink;
+}
+
+uint64_t vy_log_dropped_count(void)
+{
+    return vy_log_fd_dropped_count(stderr_fd());
 }

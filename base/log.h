@@ -7,6 +7,8 @@
  * print a vy_secret. Safe from any thread (the sink locks).
  */
 #include "base/bytes.h"
+#include <pthread.h>
+#include <stdatomic.h>
 
 enum vy_log_level { VY_LOG_ERROR, VY_LOG_WARN, VY_LOG_INFO, VY_LOG_DEBUG };
 enum vy_log_format { VY_LOG_LOGFMT, VY_LOG_JSON };
@@ -64,6 +66,24 @@ void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char 
     VY_CSTR("err.code", vy_code_name((err).code)),                                                 \
         VY_CSTR("err.what", (err).what == NULL ? "" : (err).what), VY_I64("err.sys", (err).sys)
 bool vy_log_parse_level(struct vy_bytes text, enum vy_log_level *out);
-/* A sink that writes whole lines to a file descriptor; a full pipe drops and counts. Process
- * lifetime. */
-const struct vy_log_sink *vy_log_sink_stderr(void);
+
+/*
+ * A sink over a descriptor: each line by one write(2) (longer ones than a pipe takes at once, by
+ * several). Never waits longer than 50 ms for a blocked reader: then the line is dropped and
+ * counted, and so is every further one until the reader is back (C10). The descriptor's mode is not
+ * changed.
+ */
+struct vy_log_fd {
+    struct vy_log_sink sink;
+    pthread_mutex_t lock;
+    atomic_uint_fast64_t dropped_count;
+    int fd;
+    bool may_block;
+    bool is_stuck; /* the last line was lost */
+    bool is_torn;  /* and a part of it had been written */
+};
+void vy_log_fd_init(struct vy_log_fd *out, int fd); /* fd borrowed; `out` must not move */
+void vy_log_fd_write(void *arg, enum vy_log_level level, const char *line, size_t len);
+uint64_t vy_log_fd_dropped_count(const struct vy_log_fd *out); /* @thread any */
+const struct vy_log_sink *vy_log_sink_stderr(void);            /* process lifetime */
+uint64_t vy_log_dropped_count(void);                           /* lines that stderr lost */

@@ -6,8 +6,6 @@
 
 #define MAP_CAPACITY_FIRST 16U
 
-uint64_t vy_siphash(uint64_t seed, struct vy_bytes bytes);
-
 static uint64_t splitmix64(uint64_t x)
 {
     x += 0x9E3779B97F4A7C15ULL;

@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -17,17 +18,19 @@
 #define SELF_SIGNED_DAYS 3650L
 
 struct vy_tls_context {
-    SSL_CTX *ssl; /* owned reference */
+    atomic_uint refs; /* the holder's and one of each stream: the ALPN callback looks in here */
+    SSL_CTX *ssl;     /* owned */
     bool is_client;
     uint8_t alpn[32]; /* wire form: length, name */
     unsigned alpn_len;
 };
 
 struct vy_tls {
-    SSL *ssl;       /* owned */
-    BIO *incoming;  /* owned by ssl */
-    BIO *outgoing;  /* owned by ssl */
-    bool is_closed; /* close_notify came, or a fatal error */
+    struct vy_tls_context *context; /* holds a reference */
+    SSL *ssl;                       /* owned */
+    BIO *incoming;                  /* owned by ssl */
+    BIO *outgoing;                  /* owned by ssl */
+    bool is_closed;                 /* close_notify came, or a fatal error */
 };
 
 /* The error queue is emptied here, so that no old entry speaks for a later call. */
@@ -142,6 +145,7 @@ static struct vy_err context_new(const struct vy_tls_config *config, bool is_cli
     if (context == NULL) {
         return vy_error(VY_CODE_NOMEM, "TLS context");
     }
+    atomic_init(&context->refs, 1);
     context->is_client = is_client;
     context->ssl = SSL_CTX_new(is_client ? TLS_client_method() : TLS_server_method());
     if (context->ssl == NULL) {
@@ -171,7 +175,7 @@ struct vy_err vy_tls_context_new_client(const struct vy_tls_config *config,
 
 void vy_tls_context_free(struct vy_tls_context *context)
 {
-    if (context == NULL) {
+    if (context == NULL || atomic_fetch_sub(&context->refs, 1) > 1) {
         return;
     }
     SSL_CTX_free(context->ssl);
@@ -298,6 +302,8 @@ struct vy_err vy_tls_new(struct vy_tls_context *context, struct vy_tls **out)
         free(tls);
         return tls_error(VY_CODE_NOMEM, "TLS stream");
     }
+    tls->context = context;
+    (void)atomic_fetch_add(&context->refs, 1);
     SSL_set_bio(tls->ssl, tls->incoming, tls->outgoing);
     if (context->is_client) {
         SSL_set_connect_state(tls->ssl);
@@ -316,6 +322,7 @@ void vy_tls_free(struct vy_tls *tls)
         return;
     }
     SSL_free(tls->ssl);
+    vy_tls_context_free(tls->context);
     free(tls);
 }
 

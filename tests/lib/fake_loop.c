@@ -2,6 +2,7 @@
 #include "tests/lib/fake_loop.h"
 
 #include "base/assert.h"
+#include "tests/lib/fault.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,8 +36,7 @@ static void post(struct vy_loop *base, vy_loop_fn fn, void *arg)
     struct fake_loop *loop = loop_of(base);
     if (loop->posts_count == loop->posts_capacity) {
         loop->posts_capacity = loop->posts_capacity == 0 ? 64 : loop->posts_capacity * 2;
-        loop->posts = realloc(loop->posts, loop->posts_capacity * sizeof(*loop->posts));
-        VY_ASSERT(loop->posts != NULL);
+        loop->posts = fault_safe_realloc(loop->posts, loop->posts_capacity * sizeof(*loop->posts));
     }
     loop->posts[loop->posts_count++] = (struct fake_post){.fn = fn, .arg = arg};
 }
@@ -44,8 +44,7 @@ static void post(struct vy_loop *base, vy_loop_fn fn, void *arg)
 static struct vy_timer *timer_new(struct vy_loop *base, vy_loop_fn fn, void *arg)
 {
     struct fake_loop *loop = loop_of(base);
-    struct fake_timer *timer = calloc(1, sizeof(*timer));
-    VY_ASSERT(timer != NULL);
+    struct fake_timer *timer = fault_safe_realloc(NULL, sizeof(*timer));
     *timer = (struct fake_timer){.base = {.ops = base->ops},
                                  .next = loop->timers,
                                  .loop = loop,
@@ -113,12 +112,14 @@ void fake_loop_deinit(struct fake_loop *loop)
 size_t fake_loop_run_posts(struct fake_loop *loop)
 {
     size_t ran = 0;
-    while (loop->posts_count > 0) {
-        const struct fake_post first = loop->posts[0];
-        loop->posts_count--;
-        memmove(loop->posts, loop->posts + 1, loop->posts_count * sizeof(*loop->posts));
-        first.fn(first.arg);
-        ran++;
+    for (; loop->posts_head < loop->posts_count; ran++) {
+        const struct fake_post post =
+            loop->posts[loop->posts_head++]; /* running may move the array */
+        if (loop->posts_head == loop->posts_count) {
+            loop->posts_head = 0;
+            loop->posts_count = 0;
+        }
+        post.fn(post.arg);
     }
     return ran;
 }
@@ -153,21 +154,32 @@ bool fake_loop_run_timer(struct fake_loop *loop)
     return true;
 }
 
-void fake_loop_run_ms(struct fake_loop *loop, uint64_t ms)
+/* Only forward: a callback may have moved a shared clock further. */
+static void move_clock_to(struct fake_loop *loop, uint64_t at_ms)
 {
-    const uint64_t end_ms = vy_loop_now_ms(&loop->base) + ms;
+    const uint64_t now_ms = vy_loop_now_ms(&loop->base);
+    if (at_ms > now_ms) {
+        fake_clock_advance_ms(loop->clock, at_ms - now_ms);
+    }
+}
+
+void fake_loop_run_until(struct fake_loop *loop, uint64_t end_ms)
+{
     for (;;) {
         (void)fake_loop_run_posts(loop);
         if (fake_loop_run_timer(loop)) {
             continue;
         }
         const uint64_t due_ms = fake_loop_next_due_ms(loop);
-        const uint64_t now_ms = vy_loop_now_ms(&loop->base);
         if (due_ms > end_ms) {
-            fake_clock_advance_ms(loop->clock, end_ms - now_ms);
-            (void)fake_loop_run_posts(loop);
-            return;
+            break;
         }
-        fake_clock_advance_ms(loop->clock, due_ms - now_ms);
+        move_clock_to(loop, due_ms);
     }
+    move_clock_to(loop, end_ms);
+}
+
+void fake_loop_run_ms(struct fake_loop *loop, uint64_t ms)
+{
+    fake_loop_run_until(loop, vy_loop_now_ms(&loop->base) + ms);
 }

@@ -13,6 +13,7 @@ struct fake_loop {
     struct vy_loop base;
     struct fake_clock *clock; /* borrowed; may be shared by loops of one world */
     struct fake_post *posts;  /* owned */
+    size_t posts_head;        /* first that has not run */
     size_t posts_count;
     size_t posts_capacity;
     struct fake_timer *timers; /* owned list */
@@ -26,5 +27,7 @@ size_t fake_loop_run_posts(struct fake_loop *loop);
 uint64_t fake_loop_next_due_ms(const struct fake_loop *loop);
 /* Runs the first timer that is due by now. False: none was. */
 bool fake_loop_run_timer(struct fake_loop *loop);
+/* Posts and timers, until vy_loop_now_ms() is `end_ms`. */
+void fake_loop_run_until(struct fake_loop *loop, uint64_t end_ms);
 /* Posts and timers until `ms` of virtual time have passed. */
 void fake_loop_run_ms(struct fake_loop *loop, uint64_t ms);
