@@ -20,7 +20,7 @@ _Noreturn void vy_assert_fail(const char *condition, const char *file, int line,
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 #define VY_FALLTHROUGH __attribute__((fallthrough))
 #define VY_UNUSED __attribute__((unused))
-#define VY_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define VY_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define VY_CLEANUP(function) __attribute__((cleanup(function)))
 /* Moves a pointer out of a VY_CLEANUP variable. */
 #define VY_TAKE(pointer)                                                                           \
