@@ -27,6 +27,7 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 struct line {
     char text[LOG_LINE_BYTES_MAX];
     size_t len;
+    size_t limit; /* of len */
     enum vy_log_format format;
     bool is_first;
     bool is_full; /* something did not fit: the field is taken back */
@@ -34,7 +35,7 @@ struct line {
 
 static void put(struct line *line, const char *text, size_t len)
 {
-    if (len > sizeof(line->text) - LOG_LINE_BYTES_RESERVED - line->len) {
+    if (len > line->limit - line->len) {
         line->is_full = true;
         return;
     }
@@ -178,14 +179,15 @@ static void put_time(struct line *line, uint64_t wall_ms)
     put_field(line, &VY_CSTR("ts", text));
 }
 
-/* Into the reserve, past the limit that put() keeps. */
 static void put_end(struct line *line)
 {
-    const bool is_json = line->format == VY_LOG_JSON;
-    const char *cut = !line->is_full ? "" : is_json ? ",\"log.cut\":true" : " log.cut=true";
-    const int n =
-        snprintf(line->text + line->len, LOG_LINE_BYTES_RESERVED, "%s%s", cut, is_json ? "}" : "");
-    line->len += (size_t)n;
+    const bool is_cut = line->is_full;
+    line->limit = sizeof(line->text);
+    line->is_full = false;
+    if (is_cut) {
+        put_field(line, &VY_FLAG("log.cut", true));
+    }
+    put_cstr(line, line->format == VY_LOG_JSON ? "}" : "");
 }
 
 void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char *event,
@@ -196,6 +198,7 @@ void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char 
     }
     struct line line;
     line.len = 0;
+    line.limit = sizeof(line.text) - LOG_LINE_BYTES_RESERVED;
     line.format = log->format;
     line.is_first = true;
     line.is_full = false;

@@ -2,6 +2,7 @@
 #include "base/tls.h"
 
 #include "base/assert.h"
+#include "base/rng.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -224,10 +225,9 @@ static struct vy_err add_names(X509 *certificate, const char *names)
 
 static struct vy_err fill_certificate(X509 *certificate, EVP_PKEY *key, const char *names)
 {
-    uint64_t serial = 0;
+    const uint64_t serial = vy_rng_u64(vy_rng_system());
     X509_NAME *subject = X509_get_subject_name(certificate);
-    if (getentropy(&serial, sizeof(serial)) != 0 ||
-        ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) != 1 ||
+    if (ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), serial >> 1) != 1 ||
         X509_set_version(certificate, 2) != 1 ||
         X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) == NULL ||
         X509_gmtime_adj(X509_getm_notAfter(certificate), SELF_SIGNED_DAYS * 24 * 3600) == NULL ||
