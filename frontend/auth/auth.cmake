@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# The SASL exchange that SMTP, IMAP and ManageSieve share; from keys: how a password is prepared.
+volary_library(sasl
+  SOURCES auth/sasl.c auth/sasl_plain.c auth/sasl_login.c auth/sasl_scram.c
+  LINK base $<TARGET_NAME_IF_EXISTS:mail> proto keys dep::crypto)

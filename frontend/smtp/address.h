@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The form in which meta knows addresses (meta.proto, ResolveRequest). */
+#include "base/arena.h"
+#include "frontend/smtp/path.h"
+
+/* A path without a domain ("postmaster", RFC 5321 section 4.5.1) belongs to this host.
+ * @errors  ARGUMENT no address of a mailbox (an address literal, a domain that is none); LIMIT */
+VY_CHECKED struct vy_err smtp_address_canonical(struct vy_arena *arena,
+                                                const struct smtp_path *path,
+                                                struct vy_bytes hostname, struct vy_bytes *out);

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "frontend/smtp/delivery.h"
+
+#include "base/assert.h"
+#include <openssl/sha.h>
+
+enum call_state {
+    CALL_READY,  /* starts when there is something to send */
+    CALL_OPEN,   /* the body goes out */
+    CALL_SENT,   /* its end is out: the shard may have stored it */
+    CALL_PAUSED, /* starts again at retry_at_ms */
+    CALL_DONE
+};
+
+struct smtp_delivery_call {
+    enum call_state state;
+    uint64_t id;
+    uint64_t group;
+    struct deliver_recipient *recipients; /* in the arena; refused ones are taken out */
+    size_t recipients_count;
+    struct message_deliver_request request;
+    uint64_t sent_bytes; /* of the body, from its beginning */
+    size_t room_bytes;   /* may be sent */
+    uint32_t round;      /* another set of recipients is another request: another key */
+    uint32_t repeats;
+    uint64_t retry_at_ms;
+    bool is_in_doubt; /* an attempt may have been stored; only an answer under the same key tells */
+    bool wants_cancel;
+};
+
+void smtp_delivery_init(struct smtp_delivery *d, struct vy_arena *arena, uint64_t seed)
+{
+    *d = (struct smtp_delivery){.arena = arena};
+    vy_map_init(&d->by_account, seed);
+    vy_buf_init(&d->body, 2U * SMTP_DELIVERY_WINDOW_BYTES);
+}
+
+void smtp_delivery_deinit(struct smtp_delivery *d)
+{
+    vy_map_deinit(&d->by_account);
+    vy_buf_deinit(&d->body);
+}
+
+/* ---- targets and their groups ---- */
+
+static struct vy_err grow_targets(struct smtp_delivery *d)
+{
+    const size_t capacity = d->targets_capacity == 0 ? 8 : d->targets_capacity * 2;
+    struct smtp_target *targets = VY_ARENA_ARRAY(d->arena, capacity, struct smtp_target);
+    if (targets == NULL) {
+        return vy_error(VY_CODE_LIMIT, "recipients of a message");
+    }
+    if (d->targets_count > 0) {
+        memcpy(targets, d->targets, d->targets_count * sizeof(*targets));
+    }
+    d->targets = targets;
+    d->targets_capacity = capacity;
+    return vy_ok();
+}
+
+/* The map keeps 1 + index: the array moves when it grows. */
+static size_t find_target(const struct smtp_delivery *d, uint64_t account_id)
+{
+    const uintptr_t found = (uintptr_t)vy_map_get(&d->by_account, account_id);
+    return found == 0 ? SIZE_MAX : (size_t)found - 1;
+}
+
+struct vy_err smtp_delivery_add(struct smtp_delivery *d, const struct smtp_target *target,
+                                uint32_t *index)
+{
+    const size_t found = find_target(d, target->account_id);
+    if (found != SIZE_MAX) {
+        *index = (uint32_t)found;
+        return vy_ok();
+    }
+    if (d->targets_count == d->targets_capacity) {
+        VY_TRY(grow_targets(d));
+    }
+    VY_TRY(vy_map_put(&d->by_account, target->account_id, (void *)(d->targets_count + 1)));
+    d->targets[d->targets_count] = *target;
+    *index = (uint32_t)d->targets_count++;
+    return vy_ok();
+}
+
+void smtp_delivery_take_back(struct smtp_delivery *d, size_t count)
+{
+    while (d->targets_count > count) {
+        d->targets_count--;
+        (void)vy_map_remove(&d->by_account, d->targets[d->targets_count].account_id);
+    }
+}
+
+static struct smtp_delivery_call *call_of_group(struct smtp_delivery *d, uint64_t group)
+{
+    for (size_t i = 0; i < d->calls_count; i++) {
+        if (d->calls[i].group == group) {
+            return &d->calls[i];
+        }
+    }
+    struct smtp_delivery_call *call = &d->calls[d->calls_count++];
+    call->group = group;
+    return call;
+}
+
+/* One call for each group, with room for all of its recipients. */
+static struct vy_err make_calls(struct smtp_delivery *d)
+{
+    size_t groups_max = 0;
+    for (size_t i = 0; i < d->targets_count; i++) {
+        groups_max += i == 0 || d->targets[i].group != d->targets[i - 1].group;
+    }
+    d->calls = VY_ARENA_ARRAY(d->arena, groups_max, struct smtp_delivery_call);
+    if (d->calls == NULL) {
+        return vy_error(VY_CODE_LIMIT, "groups of a message");
+    }
+    for (size_t i = 0; i < d->targets_count; i++) {
+        call_of_group(d, d->targets[i].group)->recipients_count++;
+    }
+    for (size_t i = 0; i < d->calls_count; i++) {
+        struct smtp_delivery_call *call = &d->calls[i];
+        call->recipients =
+            VY_ARENA_ARRAY(d->arena, call->recipients_count, struct deliver_recipient);
+        if (call->recipients == NULL) {
+            return vy_error(VY_CODE_LIMIT, "recipients of a message");
+        }
+        call->recipients_count = 0;
+    }
+    return vy_ok();
+}
+
+struct vy_err smtp_delivery_begin(struct smtp_delivery *d, const struct smtp_delivery_plan *plan)
+{
+    VY_ASSERT(d->targets_count > 0 && !d->is_begun);
+    d->plan = *plan;
+    VY_TRY(make_calls(d));
+    for (size_t i = 0; i < d->targets_count; i++) {
+        const struct smtp_target *target = &d->targets[i];
+        struct smtp_delivery_call *call = call_of_group(d, target->group);
+        call->recipients[call->recipients_count++] =
+            (struct deliver_recipient){.account_id = target->account_id,
+                                       .account_epoch = target->account_epoch,
+                                       .address = target->address};
+    }
+    d->is_begun = true;
+    return vy_ok();
+}
+
+/* ---- the body ---- */
+
+static uint64_t body_end(const struct smtp_delivery *d)
+{
+    return d->body_base_bytes + vy_buf_len(&d->body);
+}
+
+static bool is_body_whole(const struct smtp_delivery *d)
+{
+    return d->body_base_bytes == 0;
+}
+
+static bool call_is_live(const struct smtp_delivery_call *call)
+{
+    return call->state != CALL_DONE;
+}
+
+void smtp_delivery_trim(struct smtp_delivery *d)
+{
+    if (is_body_whole(d) && vy_buf_len(&d->body) < SMTP_DELIVERY_WINDOW_BYTES) {
+        return; /* kept for repeats */
+    }
+    uint64_t least = body_end(d);
+    for (size_t i = 0; i < d->calls_count; i++) {
+        if (call_is_live(&d->calls[i])) {
+            least = VY_MIN(least, d->calls[i].sent_bytes);
+        }
+    }
+    VY_ASSERT(least >= d->body_base_bytes);
+    vy_buf_consume(&d->body, (size_t)(least - d->body_base_bytes));
+    d->body_base_bytes = least;
+}
+
+void smtp_delivery_body_over(struct smtp_delivery *d, uint64_t now_ms)
+{
+    d->is_body_over = true;
+    d->commit_deadline_ms = now_ms + d->plan.commit_ms;
+}
+
+/* ---- results ---- */
+
+static void set_results(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                        enum smtp_target_result result, struct vy_err err)
+{
+    for (size_t i = 0; i < call->recipients_count; i++) {
+        struct smtp_target *target = &d->targets[find_target(d, call->recipients[i].account_id)];
+        if (target->result == SMTP_TARGET_PENDING) {
+            target->result = result;
+            target->err = err;
+        }
+    }
+}
+
+static void call_over(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                      enum smtp_target_result result, struct vy_err err)
+{
+    call->state = CALL_DONE;
+    set_results(d, call, result, err);
+}
+
+/* Whether the shard may have carried out a call that ended so. */
+static bool may_be_stored(const struct smtp_delivery_call *call, struct vy_err err)
+{
+    if (call->state != CALL_SENT) {
+        return false; /* without the end of the body nothing is stored */
+    }
+    return err.code == VY_CODE_UNKNOWN || err.code == VY_CODE_CLOSED || err.code == VY_CODE_IO ||
+           err.code == VY_CODE_CANCELLED || err.code == VY_CODE_INTERNAL;
+}
+
+static bool is_worth_repeating(struct vy_err err)
+{
+    return vy_code_is_retryable(err.code) && err.code != VY_CODE_FULL && err.code != VY_CODE_NOMEM;
+}
+
+static bool may_repeat(const struct smtp_delivery *d, struct vy_err err, uint64_t retry_at_ms)
+{
+    const uint64_t deadline =
+        d->is_body_over ? d->commit_deadline_ms : d->plan.body_deadline_ms + d->plan.commit_ms;
+    return is_body_whole(d) && is_worth_repeating(err) && retry_at_ms < deadline;
+}
+
+static void call_fail(struct smtp_delivery *d, struct smtp_delivery_call *call, struct vy_err err,
+                      uint32_t retry_after_ms, uint64_t now_ms)
+{
+    const uint32_t backoff =
+        VY_MIN(SMTP_DELIVERY_BACKOFF_MS << VY_MIN(call->repeats, 8U), SMTP_DELIVERY_BACKOFF_MS_MAX);
+    const uint64_t retry_at_ms = now_ms + VY_MAX(backoff, retry_after_ms);
+    call->is_in_doubt |= may_be_stored(call, err);
+    if (may_repeat(d, err, retry_at_ms)) {
+        /* The same key even where the outcome is unknown: what was stored is not stored again. */
+        call->state = CALL_PAUSED;
+        call->retry_at_ms = retry_at_ms;
+        call->repeats++;
+        return;
+    }
+    call_over(d, call, call->is_in_doubt ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED, err);
+}
+
+static enum smtp_target_result result_of(enum deliver_outcome outcome)
+{
+    switch (outcome) {
+    case DELIVER_OUTCOME_STORED:
+        return SMTP_TARGET_STORED;
+    case DELIVER_OUTCOME_OVER_QUOTA:
+        return SMTP_TARGET_OVER_QUOTA;
+    case DELIVER_OUTCOME_NO_ACCOUNT:
+        return SMTP_TARGET_NO_ACCOUNT;
+    case DELIVER_OUTCOME_NONE:
+    case DELIVER_OUTCOME_REFUSED:
+        break;
+    }
+    return SMTP_TARGET_REFUSED;
+}
+
+static enum deliver_outcome outcome_for(const struct message_deliver_reply *reply,
+                                        uint64_t account_id)
+{
+    for (size_t i = 0; i < reply->results_count; i++) {
+        if (reply->results[i].account_id == account_id) {
+            return reply->results[i].outcome;
+        }
+    }
+    return DELIVER_OUTCOME_NONE;
+}
+
+/* Gives refused recipients their result and takes them off the call. How many went. */
+static size_t take_refusals(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                            const struct message_deliver_reply *reply)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < call->recipients_count; i++) {
+        const uint64_t account_id = call->recipients[i].account_id;
+        const enum deliver_outcome outcome = outcome_for(reply, account_id);
+        if (outcome == DELIVER_OUTCOME_STORED || outcome == DELIVER_OUTCOME_NONE) {
+            call->recipients[kept++] = call->recipients[i];
+        } else {
+            d->targets[find_target(d, account_id)].result = result_of(outcome);
+        }
+    }
+    const size_t gone = call->recipients_count - kept;
+    call->recipients_count = kept;
+    return gone;
+}
+
+static bool is_all_stored(const struct smtp_delivery_call *call,
+                          const struct message_deliver_reply *reply)
+{
+    for (size_t i = 0; i < call->recipients_count; i++) {
+        if (outcome_for(reply, call->recipients[i].account_id) != DELIVER_OUTCOME_STORED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Some recipients were refused, so the group stored nothing. */
+static void call_refused(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                         const struct message_deliver_reply *reply)
+{
+    const size_t gone = take_refusals(d, call, reply);
+    if (gone == 0) { /* neither stored nor refused: not an answer */
+        call_over(d, call, SMTP_TARGET_UNKNOWN,
+                  vy_error(VY_CODE_INTERNAL, "delivery reply without results"));
+        return;
+    }
+    if (call->recipients_count > 0 && d->plan.is_per_recipient && is_body_whole(d)) {
+        call->state = CALL_READY; /* once more for those that remain */
+        call->round++;
+        call->repeats = 0;
+        call->is_in_doubt = false;
+        return;
+    }
+    call_over(d, call, SMTP_TARGET_FAILED,
+              vy_error(VY_CODE_CONFLICT, "another recipient was refused"));
+}
+
+static void call_answered(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                          struct vy_bytes reply)
+{
+    struct message_deliver_reply message = {.results_count = 0};
+    struct vy_arena scratch;
+    vy_arena_init(&scratch, SMTP_DELIVERY_WINDOW_BYTES);
+    const struct vy_err err = vy_pb_decode(&message_deliver_reply_desc, &scratch, reply, &message);
+    if (vy_failed(err)) {
+        call_over(d, call, SMTP_TARGET_UNKNOWN, err);
+    } else if (is_all_stored(call, &message)) {
+        call_over(d, call, SMTP_TARGET_STORED, vy_ok());
+    } else {
+        call_refused(d, call, &message);
+    }
+    vy_arena_deinit(&scratch);
+}
+
+/* ---- calls ---- */
+
+static struct smtp_delivery_call *find_call(struct smtp_delivery *d, uint64_t call_id)
+{
+    for (size_t i = 0; i < d->calls_count; i++) {
+        struct smtp_delivery_call *call = &d->calls[i];
+        if (call->id == call_id && (call->state == CALL_OPEN || call->state == CALL_SENT)) {
+            return call;
+        }
+    }
+    return NULL;
+}
+
+bool smtp_delivery_writable(struct smtp_delivery *d, uint64_t call_id, size_t bytes)
+{
+    struct smtp_delivery_call *call = find_call(d, call_id);
+    if (call != NULL) {
+        call->room_bytes += bytes;
+    }
+    return call != NULL;
+}
+
+/* Ends the calls that cannot have stored anything: without the end of the body nothing is. */
+static void cancel_unsent(struct smtp_delivery *d)
+{
+    for (size_t i = 0; i < d->calls_count; i++) {
+        struct smtp_delivery_call *call = &d->calls[i];
+        if (call_is_live(call) && call->state != CALL_SENT && !call->is_in_doubt) {
+            call->wants_cancel = call->state == CALL_OPEN;
+            call_over(d, call, SMTP_TARGET_FAILED, vy_error(VY_CODE_CANCELLED, "given up"));
+        }
+    }
+}
+
+bool smtp_delivery_ended(struct smtp_delivery *d, uint64_t call_id, struct vy_err err,
+                         struct vy_bytes reply, uint32_t retry_after_ms, uint64_t now_ms)
+{
+    struct smtp_delivery_call *call = find_call(d, call_id);
+    if (call == NULL) {
+        return false;
+    }
+    if (vy_failed(err)) {
+        call_fail(d, call, err, retry_after_ms, now_ms);
+    } else {
+        call_answered(d, call, reply);
+    }
+    if (smtp_delivery_is_lost(d)) {
+        cancel_unsent(d);
+    }
+    smtp_delivery_trim(d);
+    return true;
+}
+
+void smtp_delivery_give_up(struct smtp_delivery *d)
+{
+    VY_ASSERT(!d->is_body_over);
+    d->is_given_up = true;
+    cancel_unsent(d);
+    vy_buf_reset(&d->body);
+    vy_buf_release(&d->body);
+}
+
+void smtp_delivery_list_open(const struct smtp_delivery *d, struct vy_buf *ids)
+{
+    for (size_t i = 0; i < d->calls_count; i++) {
+        const struct smtp_delivery_call *call = &d->calls[i];
+        if (call->state == CALL_OPEN || call->state == CALL_SENT || call->wants_cancel) {
+            vy_buf_append_be64(ids, call->id);
+        }
+    }
+}
+
+void smtp_delivery_tick(struct smtp_delivery *d, uint64_t now_ms)
+{
+    for (size_t i = 0; i < d->calls_count; i++) {
+        struct smtp_delivery_call *call = &d->calls[i];
+        if (call->state == CALL_PAUSED && now_ms >= call->retry_at_ms) {
+            call->state = CALL_READY;
+        }
+        if (d->is_body_over && now_ms >= d->commit_deadline_ms && call_is_live(call)) {
+            const bool is_unknown = call->state == CALL_SENT || call->is_in_doubt;
+            call->wants_cancel = call->state == CALL_OPEN || call->state == CALL_SENT;
+            call_over(d, call, is_unknown ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED,
+                      vy_error(VY_CODE_UNAVAILABLE, "no answer in time"));
+        }
+    }
+}
+
+uint64_t smtp_delivery_wake_ms(const struct smtp_delivery *d)
+{
+    uint64_t wake = UINT64_MAX;
+    for (size_t i = 0; i < d->calls_count; i++) {
+        if (d->calls[i].state == CALL_PAUSED) {
+            wake = VY_MIN(wake, d->calls[i].retry_at_ms);
+        }
+    }
+    return d->is_body_over ? VY_MIN(wake, d->commit_deadline_ms) : wake;
+}
+
+bool smtp_delivery_is_finished(const struct smtp_delivery *d)
+{
+    for (size_t i = 0; i < d->calls_count; i++) {
+        if (call_is_live(&d->calls[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool smtp_delivery_is_lost(const struct smtp_delivery *d)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < d->targets_count; i++) {
+        bad += d->targets[i].result != SMTP_TARGET_PENDING &&
+               d->targets[i].result != SMTP_TARGET_STORED;
+    }
+    return d->plan.is_per_recipient ? bad == d->targets_count : bad > 0;
+}
+
+/* ---- actions ---- */
+
+static void put_key(const struct smtp_delivery *d, const struct smtp_delivery_call *call,
+                    uint8_t key[16])
+{
+    static const char label[] = "volary smtp delivery";
+    uint8_t source[sizeof(label) + 7 * sizeof(uint64_t)] = {0};
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    const uint64_t numbers[] = {d->plan.seed[0], d->plan.seed[1], d->plan.seed[2], d->plan.seed[3],
+                                d->plan.serial,  call->group,     call->round};
+    memcpy(source, label, sizeof(label));
+    for (size_t i = 0; i < VY_COUNT_OF(numbers); i++) {
+        vy_put_be64(source + sizeof(label) + i * sizeof(uint64_t), numbers[i]);
+    }
+    (void)SHA256(source, sizeof(source), digest);
+    memcpy(key, digest, 16);
+}
+
+static uint32_t call_deadline_ms(const struct smtp_delivery *d, uint64_t now_ms)
+{
+    const uint64_t end =
+        d->is_body_over ? d->commit_deadline_ms : d->plan.body_deadline_ms + d->plan.commit_ms;
+    return end > now_ms ? (uint32_t)VY_MIN(end - now_ms, (uint64_t)UINT32_MAX) : 1;
+}
+
+static void start_call(struct smtp_delivery *d, struct smtp_delivery_call *call, uint64_t call_id,
+                       uint64_t now_ms, struct session_action *out)
+{
+    call->state = CALL_OPEN;
+    call->id = call_id;
+    call->sent_bytes = 0;
+    call->room_bytes = 0;
+    call->request = (struct message_deliver_request){
+        .recipients_count = call->recipients_count,
+        .recipients = call->recipients,
+        .reverse_path = d->plan.reverse_path,
+        .size_bytes = d->is_body_over ? body_end(d) : 0,
+        .trace_headers = d->plan.trace_headers,
+    };
+    *out = (struct session_action){
+        .kind = SESSION_CALL,
+        .call_id = call_id,
+        .target = SESSION_TO_SHARD,
+        .account_id = call->recipients[0].account_id,
+        .method = METHOD_SHARD_MESSAGE_DELIVER,
+        .request_desc = &message_deliver_request_desc,
+        .request = &call->request,
+        .deadline_ms = call_deadline_ms(d, now_ms),
+        .is_write = true,
+        .has_key = true,
+    };
+    put_key(d, call, out->idempotency_key);
+}
+
+static bool send_body(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                      struct session_action *out)
+{
+    const uint64_t left = body_end(d) - call->sent_bytes;
+    if (left == 0 && d->is_body_over) {
+        call->state = CALL_SENT;
+        *out = (struct session_action){.kind = SESSION_CALL_END, .call_id = call->id};
+        return true;
+    }
+    const size_t len =
+        (size_t)VY_MIN(left, (uint64_t)VY_MIN(call->room_bytes, (size_t)SMTP_DELIVERY_SEND_BYTES));
+    if (len == 0) {
+        return false;
+    }
+    const size_t at = (size_t)(call->sent_bytes - d->body_base_bytes);
+    *out = (struct session_action){.kind = SESSION_CALL_SEND,
+                                   .call_id = call->id,
+                                   .bytes = vy_bytes_slice(vy_buf_bytes(&d->body), at, len)};
+    call->sent_bytes += len;
+    call->room_bytes -= len;
+    return true;
+}
+
+static bool may_start(const struct smtp_delivery *d)
+{
+    return !d->is_given_up && (d->is_body_over || body_end(d) >= SMTP_DELIVERY_BEGIN_BYTES);
+}
+
+bool smtp_delivery_next_action(struct smtp_delivery *d, uint64_t *next_call_id, uint64_t now_ms,
+                               struct session_action *out)
+{
+    for (size_t i = 0; i < d->calls_count; i++) {
+        struct smtp_delivery_call *call = &d->calls[i];
+        if (call->wants_cancel) {
+            call->wants_cancel = false;
+            *out = (struct session_action){.kind = SESSION_CALL_CANCEL, .call_id = call->id};
+            return true;
+        }
+        if (call->state == CALL_READY && may_start(d)) {
+            start_call(d, call, (*next_call_id)++, now_ms, out);
+            return true;
+        }
+        if (call->state == CALL_OPEN && send_body(d, call, out)) {
+            return true;
+        }
+    }
+    return false;
+}
