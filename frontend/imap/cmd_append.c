@@ -209,13 +209,13 @@ bool imap_append_begin(struct imap_session *s)
 
 static void end_stored(struct imap_session *s, const struct message_append_reply *reply)
 {
-    struct imap_ranges uids = {.items = NULL};
+    struct uidset uids = {.ranges = NULL};
     const char *code = NULL;
-    if (!vy_failed(imap_ranges_decode(reply->uids, &uids)) && uids.count > 0) {
+    if (!vy_failed(uidset_decode(reply->uids, &uids)) && uids.count > 0) {
         code = vy_arena_printf(&s->cmd_arena, "APPENDUID %u %u", reply->uidvalidity,
-                               uids.items[0].first);
+                               uids.ranges[0].first);
     }
-    imap_ranges_deinit(&uids);
+    uidset_deinit(&uids);
     /* RFC 3501 section 6.3.11: the new message is told at once when its mailbox is the selected
      * one. */
     s->run.wants_sync = s->view != NULL && s->view->mailbox_id == reply->mailbox_id;

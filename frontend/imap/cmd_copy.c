@@ -4,7 +4,7 @@
 #include "frontend/imap/commands.h"
 
 struct copy_args {
-    const struct imap_set *set;
+    struct seqset set;
     struct vy_bytes target;
 };
 
@@ -26,7 +26,7 @@ static void call_copy(struct imap_session *s, bool move)
     const struct copy_args *const args = s->run.args;
     const bool by_uid = (s->run.row->traits & IMAP_BY_UID) != 0;
     struct vy_bytes uids = {.data = NULL};
-    struct vy_err err = imap_set_encode(s, args->set, by_uid, &uids);
+    struct vy_err err = imap_set_encode(s, &args->set, by_uid, &uids);
     if (vy_failed(err)) {
         imap_end_error(s, err);
         return;
@@ -57,8 +57,7 @@ static void move_start(struct imap_session *s)
 
 /* "COPYUID uidvalidity sources targets" in cmd_arena; NULL: nothing was copied. */
 static const char *copyuid_code(struct imap_session *s, const struct message_copy_reply *reply,
-                                const struct imap_ranges *sources,
-                                const struct imap_ranges *targets)
+                                const struct uidset *sources, const struct uidset *targets)
 {
     if (sources->count == 0) {
         return NULL;
@@ -66,9 +65,9 @@ static const char *copyuid_code(struct imap_session *s, const struct message_cop
     struct vy_buf text;
     vy_buf_init(&text, IMAP_CMD_ARENA_BYTES_MAX / 2);
     vy_buf_printf(&text, "COPYUID %u ", reply->uidvalidity);
-    imap_write_ranges(&text, sources);
+    uidset_append_text(&text, sources);
     vy_buf_append_byte(&text, ' ');
-    imap_write_ranges(&text, targets);
+    uidset_append_text(&text, targets);
     const char *const code = vy_arena_cstr(&s->cmd_arena, vy_buf_bytes(&text));
     vy_buf_deinit(&text);
     return code;
@@ -76,11 +75,11 @@ static const char *copyuid_code(struct imap_session *s, const struct message_cop
 
 static void end_copied(struct imap_session *s, const struct message_copy_reply *reply, bool moved)
 {
-    struct imap_ranges sources = {.items = NULL};
-    struct imap_ranges targets = {.items = NULL};
-    struct vy_err err = imap_ranges_decode(reply->source_uids, &sources);
+    struct uidset sources = {.ranges = NULL};
+    struct uidset targets = {.ranges = NULL};
+    struct vy_err err = uidset_decode(reply->source_uids, &sources);
     if (!vy_failed(err)) {
-        err = imap_ranges_decode(reply->target_uids, &targets);
+        err = uidset_decode(reply->target_uids, &targets);
     }
     const char *const code = vy_failed(err) ? NULL : copyuid_code(s, reply, &sources, &targets);
     if (!vy_failed(err) && moved) {
@@ -92,8 +91,8 @@ static void end_copied(struct imap_session *s, const struct message_copy_reply *
         err = imap_view_expunge(s->view, &sources, &s->out);
         imap_view_note_own(s->view, reply->modseq, reply->previous_modseq, true);
     }
-    imap_ranges_deinit(&sources);
-    imap_ranges_deinit(&targets);
+    uidset_deinit(&sources);
+    uidset_deinit(&targets);
     if (vy_failed(err)) {
         imap_end_error(s, err);
         return;

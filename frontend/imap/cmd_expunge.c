@@ -3,7 +3,7 @@
 #include "frontend/imap/commands.h"
 
 struct expunge_args {
-    const struct imap_set *set;
+    struct seqset set;
 };
 
 static struct vy_err uid_expunge_parse(struct imap_session *s, struct imap_parser *p)
@@ -36,7 +36,7 @@ static void uid_expunge_start(struct imap_session *s)
 {
     const struct expunge_args *const args = s->run.args;
     struct vy_bytes uids = {.data = NULL};
-    const struct vy_err err = imap_set_encode(s, args->set, /* by_uid = */ true, &uids);
+    const struct vy_err err = imap_set_encode(s, &args->set, /* by_uid = */ true, &uids);
     if (vy_failed(err)) {
         imap_end_error(s, err);
     } else if (uids.len == 0) {
@@ -49,14 +49,14 @@ static void uid_expunge_start(struct imap_session *s)
 static void expunge_resume(struct imap_session *s, struct vy_err err, const void *message)
 {
     const struct message_expunge_reply *const reply = message;
-    struct imap_ranges gone = {.items = NULL};
+    struct uidset gone = {.ranges = NULL};
     if (!vy_failed(err)) {
-        err = imap_ranges_decode(reply->vanished, &gone);
+        err = uidset_decode(reply->vanished, &gone);
     }
     if (!vy_failed(err)) {
         err = imap_view_expunge(s->view, &gone, &s->out);
     }
-    imap_ranges_deinit(&gone);
+    uidset_deinit(&gone);
     if (vy_failed(err)) {
         imap_end_error(s, err);
         return;

@@ -8,16 +8,17 @@
 #include "frontend/imap/commands.h"
 #include "frontend/imap/fetch_args.h"
 #include "mail/flags.h"
+#include "mail/imap_string.h"
 
 struct fetch_state {
     struct fetch_reader reader;
     struct imap_row_writer rows;
-    struct imap_ranges wanted;  /* UIDs asked for */
-    struct imap_ranges to_mark; /* UIDs whose data was sent and that were not \Seen */
-    uint32_t given;             /* messages met in the stream */
-    uint32_t produced;          /* of wanted, when the view alone answers */
-    uint32_t section;           /* of the message being written: the next one */
-    bool has_items;             /* something stands behind "FETCH (" already */
+    struct uidset wanted;  /* UIDs asked for */
+    struct uidset to_mark; /* UIDs whose data was sent and that were not \Seen */
+    uint32_t given;        /* messages met in the stream */
+    uint32_t produced;     /* of wanted, when the view alone answers */
+    uint32_t section;      /* of the message being written: the next one */
+    bool has_items;        /* something stands behind "FETCH (" already */
     bool in_message;
     bool in_literal;     /* bytes are owed to the client */
     bool is_passed_over; /* the message being read is not in the view */
@@ -31,8 +32,8 @@ static void fetch_free(struct imap_session *s)
 {
     struct fetch_state *const state = s->run.state;
     fetch_reader_deinit(&state->reader);
-    imap_ranges_deinit(&state->wanted);
-    imap_ranges_deinit(&state->to_mark);
+    uidset_deinit(&state->wanted);
+    uidset_deinit(&state->to_mark);
 }
 
 /* ---- records to text ---- */
@@ -73,7 +74,7 @@ static void write_texts(struct imap_session *s, struct fetch_state *state,
         write_separator(s, state);
         vy_buf_append_cstr(&s->out, texts[i].name);
         if (i == FETCH_TEXT_PREVIEW) {
-            imap_write_nstring(&s->out, event->texts[i]);
+            imap_string_append_or_nil(&s->out, event->texts[i]);
         } else {
             vy_buf_append(&s->out, event->texts[i].data == NULL ? VY_LIT("NIL") : event->texts[i]);
         }
@@ -86,7 +87,7 @@ static void note_unseen(struct imap_session *s, struct fetch_state *state,
     const struct imap_fetch_args *const args = s->run.args;
     if (args->sets_seen && !s->view->is_read_only && block->flags != NULL &&
         (fetch_block_flags(block, 0) & MAIL_FLAG_SEEN) == 0) {
-        imap_ranges_add(&state->to_mark, fetch_block_uid(block, 0), fetch_block_uid(block, 0));
+        uidset_add_range(&state->to_mark, fetch_block_uid(block, 0), fetch_block_uid(block, 0));
     }
 }
 
@@ -238,10 +239,10 @@ static size_t fetch_on_data(struct imap_session *s, struct vy_bytes data)
 static void produce_uids(struct imap_session *s)
 {
     struct fetch_state *const state = s->run.state;
-    const uint32_t total = imap_ranges_total(&state->wanted);
+    const uint32_t total = uidset_count(&state->wanted);
     while (state->produced < total && !imap_session_is_full(s)) {
         char line[64] = "* ";
-        const uint32_t uid = imap_ranges_at(&state->wanted, ++state->produced);
+        const uint32_t uid = uidset_nth(&state->wanted, ++state->produced);
         char *at = imap_put_u64(line + 2, imap_row_place(&state->rows, s->view, uid));
         memcpy(at, " FETCH (UID ", 12);
         at = imap_put_u64(at + 12, uid);
@@ -258,7 +259,7 @@ static void call_fetch(struct imap_session *s, struct fetch_state *state)
     const struct imap_fetch_args *const args = s->run.args;
     const bool needs_flags = args->sets_seen && !s->view->is_read_only;
     struct vy_bytes uids = {.data = NULL};
-    const struct vy_err err = imap_ranges_encode(&s->cmd_arena, &state->wanted, &uids);
+    const struct vy_err err = imap_uids_encode(&s->cmd_arena, &state->wanted, &uids);
     if (vy_failed(err)) {
         imap_end_error(s, err);
         return;
@@ -290,7 +291,7 @@ static void fetch_start(struct imap_session *s)
     s->run.state = state;
     s->run.on_free = fetch_free;
     const struct vy_err err = imap_set_resolve(
-        args->set, s->view, (s->run.row->traits & IMAP_BY_UID) != 0, &state->wanted);
+        &args->set, s->view, (s->run.row->traits & IMAP_BY_UID) != 0, &state->wanted);
     if (vy_failed(err)) {
         imap_end_error(s, err);
     } else if (state->wanted.count == 0) {
@@ -311,7 +312,7 @@ static void end_fetch(struct imap_session *s, const struct fetch_state *state)
         imap_end_no(s, "UNKNOWN-CTE", "Transfer encoding is not known");
     } else if (state->is_unreadable) {
         imap_end_no(s, "SERVERBUG", "Some messages could not be read");
-    } else if (!args->has_changed_since && state->given < imap_ranges_total(&state->wanted)) {
+    } else if (!args->has_changed_since && state->given < uidset_count(&state->wanted)) {
         imap_end_ok(s, "EXPUNGEISSUED", "Some messages are gone");
     } else {
         imap_end_ok(s, NULL, "FETCH completed");
@@ -321,8 +322,8 @@ static void end_fetch(struct imap_session *s, const struct fetch_state *state)
 static void mark_seen(struct imap_session *s, struct fetch_state *state)
 {
     struct vy_bytes uids = {.data = NULL};
-    if (vy_failed(imap_ranges_error(&state->to_mark)) ||
-        vy_failed(imap_ranges_encode(&s->cmd_arena, &state->to_mark, &uids))) {
+    if (vy_failed(uidset_error(&state->to_mark)) ||
+        vy_failed(imap_uids_encode(&s->cmd_arena, &state->to_mark, &uids))) {
         end_fetch(s, state);
         return;
     }

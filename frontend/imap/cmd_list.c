@@ -7,13 +7,14 @@
 #include "base/assert.h"
 #include "base/map.h"
 #include "frontend/imap/commands.h"
-#include "frontend/imap/pattern.h"
 #include "frontend/imap/roles.h"
 #include "frontend/imap/status.h"
 #include "mail/mutf7.h"
+#include "mail/wildcard.h"
 #include <stdlib.h>
 
-#define PATTERNS_MAX 16U /* of one LIST; 20 KiB of memory each */
+#define PATTERNS_MAX 16U /* of one LIST */
+#define PATTERN_WIRE_BYTES_MAX 4096U
 
 enum list_option {
     LIST_SELECT_SUBSCRIBED = 1,
@@ -34,7 +35,7 @@ struct list_args {
     struct vy_bytes reference;
     struct vy_bytes texts[PATTERNS_MAX];
     size_t pattern_count;
-    const struct imap_pattern *patterns[PATTERNS_MAX];
+    struct vy_bytes patterns[PATTERNS_MAX]; /* UTF-8, reference in front */
 };
 
 struct list_entry {
@@ -136,26 +137,19 @@ static struct vy_err parse_patterns(struct imap_parser *p, struct list_args *arg
 }
 
 /* Reference and pattern put together, as UTF-8. */
-static struct vy_err compile_pattern(struct vy_arena *arena, const struct list_args *args,
-                                     struct vy_bytes text, const struct imap_pattern **out)
+static struct vy_err join_pattern(struct vy_arena *arena, const struct list_args *args,
+                                  struct vy_bytes text, struct vy_bytes *out)
 {
     struct vy_buf joined;
-    vy_buf_init(&joined, 2 * 65536);
+    vy_buf_init(&joined, PATTERN_WIRE_BYTES_MAX);
     vy_buf_append(&joined, args->reference);
     vy_buf_append(&joined, text);
-    struct vy_bytes utf8 = {.data = NULL};
     struct vy_err err = vy_buf_error(&joined);
-    if (!vy_failed(err) && vy_buf_len(&joined) > 2 * IMAP_PATTERN_BYTES_MAX) {
-        err = vy_error(VY_CODE_LIMIT, "pattern is too long");
-    }
     if (!vy_failed(err)) {
-        err = mutf7_decode(arena, vy_buf_bytes(&joined), &utf8);
-    }
-    if (!vy_failed(err)) {
-        err = imap_pattern_new(arena, utf8, out);
+        err = mutf7_decode(arena, vy_buf_bytes(&joined), out);
     }
     vy_buf_deinit(&joined);
-    return err;
+    return vy_failed(err) ? err : wildcard_check(*out);
 }
 
 static struct vy_err new_args(struct imap_session *s, struct imap_parser *p, struct list_args **out)
@@ -169,10 +163,10 @@ static struct vy_err new_args(struct imap_session *s, struct imap_parser *p, str
     return imap_parse_space(p);
 }
 
-static struct vy_err compile_patterns(struct imap_parser *p, struct list_args *args)
+static struct vy_err join_patterns(struct imap_parser *p, struct list_args *args)
 {
     for (size_t i = 0; i < args->pattern_count; i++) {
-        VY_TRY(compile_pattern(p->arena, args, args->texts[i], &args->patterns[i]));
+        VY_TRY(join_pattern(p->arena, args, args->texts[i], &args->patterns[i]));
     }
     return vy_ok();
 }
@@ -188,7 +182,7 @@ static struct vy_err list_parse(struct imap_session *s, struct imap_parser *p)
     VY_TRY(imap_parse_space(p));
     VY_TRY(parse_patterns(p, args));
     VY_TRY(parse_returns(s, p, args));
-    return compile_patterns(p, args);
+    return join_patterns(p, args);
 }
 
 static struct vy_err lsub_parse(struct imap_session *s, struct imap_parser *p)
@@ -200,7 +194,7 @@ static struct vy_err lsub_parse(struct imap_session *s, struct imap_parser *p)
     VY_TRY(imap_parse_astring(p, &args->reference));
     VY_TRY(imap_parse_space(p));
     VY_TRY(imap_parse_pattern(p, &args->texts[0]));
-    return compile_patterns(p, args);
+    return join_patterns(p, args);
 }
 
 /* ---- the table of names ---- */
@@ -333,7 +327,7 @@ static bool is_selected_for_children(const struct list_args *args, const struct 
 static bool matches_any(const struct list_args *args, struct vy_bytes name)
 {
     for (size_t i = 0; i < args->pattern_count; i++) {
-        if (imap_pattern_matches(args->patterns[i], name)) {
+        if (wildcard_matches(args->patterns[i], name)) {
             return true;
         }
     }

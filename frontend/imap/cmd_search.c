@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "frontend/imap/commands.h"
 #include "frontend/imap/search_keys.h"
+#include "mail/imap_string.h"
 
 enum search_return {
     SEARCH_RETURN_MIN = 1,
@@ -20,7 +21,7 @@ struct search_args {
 };
 
 struct search_state {
-    struct imap_ranges found; /* UIDs, or places for SEARCH by number */
+    struct uidset found; /* UIDs, or places for SEARCH by number */
     uint32_t written;
     uint64_t highest_modseq;
 };
@@ -109,7 +110,7 @@ static struct vy_err search_parse(struct imap_session *s, struct imap_parser *p)
 static void search_free(struct imap_session *s)
 {
     struct search_state *const state = s->run.state;
-    imap_ranges_deinit(&state->found);
+    uidset_deinit(&state->found);
 }
 
 static void search_start(struct imap_session *s)
@@ -152,10 +153,10 @@ static void write_modseq(struct imap_session *s, const char *before, const char 
 static void produce_numbers(struct imap_session *s)
 {
     struct search_state *const state = s->run.state;
-    const uint32_t total = imap_ranges_total(&state->found);
+    const uint32_t total = uidset_count(&state->found);
     while (state->written < total && !imap_session_is_full(s)) {
         char text[24] = " ";
-        char *const end = imap_put_u64(text + 1, imap_ranges_at(&state->found, ++state->written));
+        char *const end = imap_put_u64(text + 1, uidset_nth(&state->found, ++state->written));
         vy_buf_append(&s->out, vy_bytes(text, (size_t)(end - text)));
     }
     if (state->written == total) {
@@ -169,23 +170,23 @@ static void write_esearch(struct imap_session *s)
 {
     const struct search_args *const args = s->run.args;
     const struct search_state *const state = s->run.state;
-    const uint32_t total = imap_ranges_total(&state->found);
+    const uint32_t total = uidset_count(&state->found);
     vy_buf_append_cstr(&s->out, "* ESEARCH (TAG ");
-    imap_write_string(&s->out, s->run.tag);
+    imap_string_append(&s->out, s->run.tag);
     vy_buf_append_byte(&s->out, ')');
     vy_buf_append_cstr(&s->out, (s->run.row->traits & IMAP_BY_UID) != 0 ? " UID" : "");
     if ((args->returns & SEARCH_RETURN_MIN) != 0 && total > 0) {
-        vy_buf_printf(&s->out, " MIN %u", imap_ranges_at(&state->found, 1));
+        vy_buf_printf(&s->out, " MIN %u", uidset_nth(&state->found, 1));
     }
     if ((args->returns & SEARCH_RETURN_MAX) != 0 && total > 0) {
-        vy_buf_printf(&s->out, " MAX %u", imap_ranges_at(&state->found, total));
+        vy_buf_printf(&s->out, " MAX %u", uidset_nth(&state->found, total));
     }
     if ((args->returns & SEARCH_RETURN_COUNT) != 0) {
         vy_buf_printf(&s->out, " COUNT %u", total);
     }
     if ((args->returns & SEARCH_RETURN_ALL) != 0 && total > 0) {
         vy_buf_append_cstr(&s->out, " ALL ");
-        imap_write_ranges(&s->out, &state->found);
+        uidset_append_text(&s->out, &state->found);
     }
     write_modseq(s, " MODSEQ ", "");
     vy_buf_append_cstr(&s->out, "\r\n");
@@ -196,24 +197,16 @@ static void write_esearch(struct imap_session *s)
 static struct vy_err keep_found(struct imap_session *s, struct vy_bytes encoded)
 {
     struct search_state *const state = s->run.state;
-    struct imap_ranges uids = {.items = NULL};
-    struct imap_ranges known = {.items = NULL};
-    struct vy_err err = imap_ranges_decode(encoded, &uids);
-    imap_ranges_intersect(&s->view->uids, &uids, &known);
-    imap_ranges_deinit(&uids);
-    if (!vy_failed(err)) {
-        err = imap_ranges_error(&known);
+    struct uidset uids;
+    uidset_init(&uids);
+    const struct vy_err err = uidset_decode(encoded, &uids);
+    if (!vy_failed(err) && (s->run.row->traits & IMAP_BY_UID) != 0) {
+        uidset_intersect(&s->view->uids, &uids, &state->found);
+    } else if (!vy_failed(err)) {
+        uidset_ranks(&s->view->uids, &uids, &state->found);
     }
-    if (vy_failed(err) || (s->run.row->traits & IMAP_BY_UID) != 0) {
-        imap_ranges_move(&state->found, &known);
-        return err;
-    }
-    for (size_t i = 0; i < known.count; i++) {
-        const uint32_t first = imap_ranges_place(&s->view->uids, known.items[i].first);
-        imap_ranges_add(&state->found, first, first + (known.items[i].last - known.items[i].first));
-    }
-    imap_ranges_deinit(&known);
-    return imap_ranges_error(&state->found);
+    uidset_deinit(&uids);
+    return vy_failed(err) ? err : uidset_error(&state->found);
 }
 
 static void search_resume(struct imap_session *s, struct vy_err err, const void *message)

@@ -80,8 +80,8 @@ static struct vy_err fill_view(struct imap_view *view, const struct select_args 
     view->uidnext = reply->info->uidnext;
     view->is_read_only = args->is_read_only;
     view->told_modseq = reply->info->highest_modseq;
-    VY_TRY(imap_ranges_decode(reply->uids, &view->uids));
-    VY_TRY(imap_ranges_decode(reply->recent_uids, &view->recent));
+    VY_TRY(uidset_decode(reply->uids, &view->uids));
+    VY_TRY(uidset_decode(reply->recent_uids, &view->recent));
     return imap_view_set_keywords(view, reply->keywords, reply->keywords_count);
 }
 
@@ -92,8 +92,8 @@ static void write_selected(struct imap_session *s, const struct mailbox_open_rep
     vy_put_be64(id, view->mailbox_id);
     imap_write_flags_known(s);
     vy_buf_printf(&s->out, "* %u EXISTS\r\n* %u RECENT\r\n", imap_view_exists(view),
-                  imap_ranges_total(&view->recent));
-    const uint32_t unseen = imap_ranges_place(&view->uids, reply->first_unseen_uid);
+                  uidset_count(&view->recent));
+    const uint32_t unseen = uidset_rank(&view->uids, reply->first_unseen_uid);
     if (unseen != 0) {
         vy_buf_printf(&s->out, "* OK [UNSEEN %u] First unseen\r\n", unseen);
     }

@@ -5,7 +5,7 @@
 #include "frontend/imap/fetch.h"
 
 struct store_args {
-    const struct imap_set *set;
+    struct seqset set;
     enum store_mode mode;
     bool is_silent;
     bool has_unchanged_since;
@@ -73,7 +73,7 @@ static void store_start(struct imap_session *s)
     const struct store_args *const args = s->run.args;
     struct vy_bytes uids = {.data = NULL};
     const struct vy_err err =
-        imap_set_encode(s, args->set, (s->run.row->traits & IMAP_BY_UID) != 0, &uids);
+        imap_set_encode(s, &args->set, (s->run.row->traits & IMAP_BY_UID) != 0, &uids);
     if (vy_failed(err)) {
         imap_end_error(s, err);
         return;
@@ -121,32 +121,23 @@ static struct vy_err tell_result(struct imap_session *s, const struct message_st
 /* "MODIFIED 7,9" in the numbers of the command. NULL: nothing was refused, or no memory. */
 static const char *modified_code(struct imap_session *s, const struct message_store_reply *reply)
 {
-    struct imap_ranges uids = {.items = NULL};
-    struct imap_ranges shown = {.items = NULL};
+    struct uidset uids;
+    struct uidset places;
+    struct vy_buf text;
     const char *code = NULL;
-    vy_ignore(imap_ranges_decode(reply->modified, &uids), "an empty set tells nothing");
-    for (size_t i = 0; i < uids.count; i++) {
-        for (uint32_t uid = uids.items[i].first;; uid++) {
-            const bool by_uid = (s->run.row->traits & IMAP_BY_UID) != 0;
-            const uint32_t number = by_uid ? uid : imap_ranges_place(&s->view->uids, uid);
-            if (number != 0) {
-                imap_ranges_add(&shown, number, number);
-            }
-            if (uid == uids.items[i].last) {
-                break;
-            }
-        }
-    }
-    if (shown.count > 0) {
-        struct vy_buf text;
-        vy_buf_init(&text, IMAP_CMD_ARENA_BYTES_MAX / 2);
+    uidset_init(&uids);
+    uidset_init(&places);
+    vy_buf_init(&text, IMAP_CMD_ARENA_BYTES_MAX / 2);
+    vy_ignore(uidset_decode(reply->modified, &uids), "an empty set tells nothing");
+    uidset_ranks(&s->view->uids, &uids, &places);
+    if (!uidset_is_empty(&places)) {
         vy_buf_append_cstr(&text, "MODIFIED ");
-        imap_write_ranges(&text, &shown);
+        uidset_append_text(&text, (s->run.row->traits & IMAP_BY_UID) != 0 ? &uids : &places);
         code = vy_arena_cstr(&s->cmd_arena, vy_buf_bytes(&text));
-        vy_buf_deinit(&text);
     }
-    imap_ranges_deinit(&uids);
-    imap_ranges_deinit(&shown);
+    vy_buf_deinit(&text);
+    uidset_deinit(&uids);
+    uidset_deinit(&places);
     return code;
 }
 

@@ -8,7 +8,7 @@
 #define IMAP_SECTION_FIELDS_MAX 256U /* names in one HEADER.FIELDS (I15) */
 
 struct imap_fetch_args {
-    const struct imap_set *set;
+    struct seqset set;
     uint32_t items; /* enum imap_fetch_item */
     struct fetch_section sections[IMAP_FETCH_SECTIONS_MAX];
     struct vy_bytes labels[IMAP_FETCH_SECTIONS_MAX]; /* "BODY[1]<0>", "RFC822.TEXT" */

@@ -37,14 +37,14 @@ uint32_t imap_items_columns(uint32_t items)
 }
 
 /* Moves *index along ascending ranges to the one that holds uid; false when none does. */
-static bool walk_to(const struct imap_ranges *ranges, size_t *index, uint32_t uid)
+static bool walk_to(const struct uidset *ranges, size_t *index, uint32_t uid)
 {
-    if (*index < ranges->count && ranges->items[*index].last < uid) {
-        *index = *index + 1 < ranges->count && ranges->items[*index + 1].last >= uid
+    if (*index < ranges->count && ranges->ranges[*index].last < uid) {
+        *index = *index + 1 < ranges->count && ranges->ranges[*index + 1].last >= uid
                      ? *index + 1
-                     : imap_ranges_lower_bound(ranges, uid);
+                     : uidset_lower_bound(ranges, uid);
     }
-    return *index < ranges->count && ranges->items[*index].first <= uid;
+    return *index < ranges->count && ranges->ranges[*index].first <= uid;
 }
 
 uint32_t imap_row_place(struct imap_row_writer *rows, const struct imap_view *view, uint32_t uid)
@@ -52,7 +52,7 @@ uint32_t imap_row_place(struct imap_row_writer *rows, const struct imap_view *vi
     if (!walk_to(&view->uids, &rows->range, uid)) {
         return 0;
     }
-    const struct imap_range *const range = &view->uids.items[rows->range];
+    const struct uidset_range *const range = &view->uids.ranges[rows->range];
     return range->before + (uid - range->first) + 1;
 }
 

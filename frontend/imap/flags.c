@@ -4,27 +4,6 @@
 #include "base/assert.h"
 #include "frontend/imap/imap.h"
 
-static const struct {
-    uint32_t bit;
-    const char *name;
-} system_flags[] = {
-    {MAIL_FLAG_ANSWERED, "\\Answered"},
-    {MAIL_FLAG_FLAGGED,  "\\Flagged" },
-    {MAIL_FLAG_DELETED,  "\\Deleted" },
-    {MAIL_FLAG_SEEN,     "\\Seen"    },
-    {MAIL_FLAG_DRAFT,    "\\Draft"   },
-};
-
-static uint32_t find_system_flag(struct vy_bytes name)
-{
-    for (size_t i = 0; i < VY_COUNT_OF(system_flags); i++) {
-        if (vy_bytes_equal_nocase(name, vy_cstr(system_flags[i].name))) {
-            return system_flags[i].bit;
-        }
-    }
-    return 0;
-}
-
 static bool has_keyword(const struct imap_flag_set *set, struct vy_bytes name)
 {
     for (size_t i = 0; i < set->keyword_count; i++) {
@@ -61,8 +40,10 @@ static struct vy_err parse_one(struct imap_parser *p, struct imap_flag_set *set)
     if (name.data[0] != '\\') {
         return add_keyword(p, set, name);
     }
-    const uint32_t bit = find_system_flag(name);
-    if (bit == 0) { /* \Recent too: only the server sets it (RFC 3501 section 2.3.2) */
+    const uint32_t bit = mail_flag_find(name);
+    if (bit == 0 ||
+        bit ==
+            MAIL_FLAG_RECENT) { /* \Recent too: only the server sets it (RFC 3501 section 2.3.2) */
         return vy_error(VY_CODE_SYNTAX, "no such system flag");
     }
     set->flags |= bit;
@@ -92,24 +73,14 @@ static void write_one(struct vy_buf *out, const char **separator, struct vy_byte
     *separator = " ";
 }
 
-static void write_system_flags(struct vy_buf *out, const char **separator, uint32_t flags)
-{
-    for (size_t i = 0; i < VY_COUNT_OF(system_flags); i++) {
-        if ((flags & system_flags[i].bit) != 0) {
-            write_one(out, separator, vy_cstr(system_flags[i].name));
-        }
-    }
-}
-
 void imap_write_flags(struct vy_buf *out, const struct imap_view *view, uint32_t flags,
                       struct vy_bytes keyword_bits, bool is_recent)
 {
     const char *separator = "";
     vy_buf_append_byte(out, '(');
-    write_system_flags(out, &separator, flags);
-    if (is_recent) {
-        write_one(out, &separator, VY_LIT("\\Recent"));
-    }
+    flags = (flags & MAIL_FLAGS_STORABLE) | (is_recent ? (uint32_t)MAIL_FLAG_RECENT : 0);
+    mail_flags_append(out, flags);
+    separator = flags != 0 ? " " : "";
     for (size_t byte = 0; byte < keyword_bits.len; byte++) {
         for (uint32_t bit = 0; keyword_bits.data[byte] >> bit != 0; bit++) {
             const bool is_set = (keyword_bits.data[byte] >> bit & 1) != 0;
@@ -125,7 +96,8 @@ void imap_write_flags(struct vy_buf *out, const struct imap_view *view, uint32_t
 
 static void write_known(struct imap_session *s, const char **separator)
 {
-    write_system_flags(&s->out, separator, MAIL_FLAGS_STORABLE);
+    mail_flags_append(&s->out, MAIL_FLAGS_STORABLE);
+    *separator = " ";
     struct vy_bytes rest = vy_buf_bytes(&s->view->keywords);
     while (rest.len > 0) {
         const struct vy_bytes name = vy_bytes_slice(rest, 1, rest.data[0]);

@@ -9,11 +9,12 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "frontend/imap/parser.h"
-#include "frontend/imap/ranges.h"
 #include "frontend/imap/reader.h"
 #include "frontend/imap/session.h"
 #include "frontend/imap/view.h"
 #include "frontend/imap/writer.h"
+#include "mail/seqset.h"
+#include "mail/uidset.h"
 #include "proto/event_stream.h"
 #include "proto/meta.pb.h"
 #include "proto/shard.pb.h"
@@ -263,16 +264,15 @@ void imap_write_flags(struct vy_buf *out, const struct imap_view *view, uint32_t
 void imap_write_flags_known(struct imap_session *s);
 
 /* ---- sets.c: sets of messages on the way between client, view and shard ---- */
-/* A sequence-set argument: ranges of numbers, still to be read as places or UIDs. */
-struct imap_set;
-VY_CHECKED struct vy_err imap_parse_set(struct imap_parser *p, const struct imap_set **out);
-/* The UIDs of the view that a set names. Heap memory: the caller deinits. @errors NOMEM */
-VY_CHECKED struct vy_err imap_set_resolve(const struct imap_set *set, const struct imap_view *view,
-                                          bool by_uid, struct imap_ranges *out);
+/* A sequence-set argument: numbers still to be read as places or UIDs. @errors SYNTAX; LIMIT (I13)
+ */
+VY_CHECKED struct vy_err imap_parse_set(struct imap_parser *p, struct seqset *out);
+/* The UIDs of the view that a set names, into an initialised set. @errors NOMEM */
+VY_CHECKED struct vy_err imap_set_resolve(const struct seqset *set, const struct imap_view *view,
+                                          bool by_uid, struct uidset *out);
 /* The same as a uid_set in cmd_arena; no bytes when the set names nothing. @errors NOMEM, LIMIT */
-VY_CHECKED struct vy_err imap_set_encode(struct imap_session *s, const struct imap_set *set,
+VY_CHECKED struct vy_err imap_set_encode(struct imap_session *s, const struct seqset *set,
                                          bool by_uid, struct vy_bytes *out);
-/* uid_set of the link, in cmd_arena. @errors LIMIT */
-VY_CHECKED struct vy_err imap_ranges_encode(struct vy_arena *arena,
-                                            const struct imap_ranges *ranges, struct vy_bytes *out);
-VY_CHECKED struct vy_err imap_ranges_decode(struct vy_bytes encoded, struct imap_ranges *out);
+/* uid_set of the link, in the arena. @errors LIMIT */
+VY_CHECKED struct vy_err imap_uids_encode(struct vy_arena *arena, const struct uidset *uids,
+                                          struct vy_bytes *out);

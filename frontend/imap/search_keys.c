@@ -109,27 +109,27 @@ static struct vy_err push(struct key_parser *k, enum frame_kind kind)
 
 /* ---- single keys ---- */
 
-static struct vy_err emit_uids(struct key_parser *k, const struct imap_ranges *uids)
+static struct vy_err emit_uids(struct key_parser *k, const struct uidset *uids)
 {
     struct search_step step = {.op = SEARCH_OP_NONE_MATCH};
-    VY_TRY(imap_ranges_error(uids));
+    VY_TRY(uidset_error(uids));
     if (uids->count > 0) {
         step.op = SEARCH_OP_UIDS;
-        VY_TRY(imap_ranges_encode(k->p->arena, uids, &step.text));
+        VY_TRY(imap_uids_encode(k->p->arena, uids, &step.text));
     }
     return emit(k, step);
 }
 
 static struct vy_err key_set(struct key_parser *k, bool by_uid)
 {
-    const struct imap_set *set = NULL;
-    struct imap_ranges uids = {.items = NULL};
+    struct seqset set;
+    struct uidset uids = {.ranges = NULL};
     VY_TRY(imap_parse_set(k->p, &set));
-    struct vy_err err = imap_set_resolve(set, k->s->view, by_uid, &uids);
+    struct vy_err err = imap_set_resolve(&set, k->s->view, by_uid, &uids);
     if (!vy_failed(err)) {
         err = emit_uids(k, &uids);
     }
-    imap_ranges_deinit(&uids);
+    uidset_deinit(&uids);
     return err;
 }
 

@@ -39,56 +39,55 @@ void imap_sync_start(struct imap_session *s)
 static void write_exists(struct imap_session *s)
 {
     vy_buf_printf(&s->out, "* %u EXISTS\r\n* %u RECENT\r\n", imap_view_exists(s->view),
-                  imap_ranges_total(&s->view->recent));
+                  uidset_count(&s->view->recent));
 }
 
 static struct vy_err tell_gone(struct imap_session *s, struct vy_bytes vanished)
 {
-    struct imap_ranges gone = {.items = NULL};
-    struct vy_err err = imap_ranges_decode(vanished, &gone);
+    struct uidset gone = {.ranges = NULL};
+    struct vy_err err = uidset_decode(vanished, &gone);
     if (!vy_failed(err)) {
         err = imap_view_expunge(s->view, &gone, &s->out);
     }
-    imap_ranges_deinit(&gone);
+    uidset_deinit(&gone);
     return err;
 }
 
 static struct vy_err tell_new(struct imap_session *s, const struct mailbox_sync_reply *reply)
 {
-    struct imap_ranges uids = {.items = NULL};
-    struct imap_ranges recent = {.items = NULL};
+    struct uidset uids = {.ranges = NULL};
+    struct uidset recent = {.ranges = NULL};
     bool is_new = false;
-    struct vy_err err = imap_ranges_decode(reply->new_uids, &uids);
+    struct vy_err err = uidset_decode(reply->new_uids, &uids);
     if (!vy_failed(err)) {
-        err = imap_ranges_decode(reply->recent_uids, &recent);
+        err = uidset_decode(reply->recent_uids, &recent);
     }
     if (!vy_failed(err)) {
         err = imap_view_add(s->view, &uids, &is_new);
     }
-    const uint32_t last_recent = imap_ranges_last(&s->view->recent);
-    for (size_t i = 0; !vy_failed(err) && i < recent.count; i++) {
-        if (recent.items[i].first > last_recent) {
-            imap_ranges_add_common(&s->view->uids, recent.items[i].first, recent.items[i].last,
-                                   &s->view->recent);
-        }
+    for (size_t i = 0; !vy_failed(err) && is_new && i < recent.count; i++) {
+        uidset_add_range(&s->view->recent, recent.ranges[i].first, recent.ranges[i].last);
+    }
+    if (!vy_failed(err)) {
+        err = uidset_error(&s->view->recent);
     }
     if (!vy_failed(err) && is_new) {
         write_exists(s);
     }
-    imap_ranges_deinit(&uids);
-    imap_ranges_deinit(&recent);
+    uidset_deinit(&uids);
+    uidset_deinit(&recent);
     return err;
 }
 
 static void tell_flags(struct imap_session *s, const struct flag_change *change)
 {
-    const uint32_t place = imap_ranges_place(&s->view->uids, change->uid);
+    const uint32_t place = uidset_rank(&s->view->uids, change->uid);
     if (place == 0 || imap_view_is_own(s->view, change->modseq)) {
         return;
     }
     vy_buf_printf(&s->out, "* %u FETCH (UID %u FLAGS ", place, change->uid);
     imap_write_flags(&s->out, s->view, change->flags, change->keyword_bits,
-                     imap_ranges_contains(&s->view->recent, change->uid));
+                     uidset_contains(&s->view->recent, change->uid));
     if ((s->enabled & IMAP_ENABLED_CONDSTORE) != 0) {
         vy_buf_printf(&s->out, " MODSEQ (%llu)", (unsigned long long)change->modseq);
     }

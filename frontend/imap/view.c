@@ -28,8 +28,8 @@ void imap_view_free(struct imap_view *view)
         return;
     }
     free((uint8_t *)(uintptr_t)view->name.data);
-    imap_ranges_deinit(&view->uids);
-    imap_ranges_deinit(&view->recent);
+    uidset_deinit(&view->uids);
+    uidset_deinit(&view->recent);
     vy_buf_deinit(&view->keywords);
     free(view);
 }
@@ -68,18 +68,6 @@ struct vy_bytes imap_view_keyword(const struct imap_view *view, uint32_t bit)
     return vy_bytes_slice(rest, 1, rest.data[0]);
 }
 
-void imap_view_add_places(const struct imap_view *view, uint32_t first, uint32_t last,
-                          struct imap_ranges *out)
-{
-    const uint32_t exists = imap_view_exists(view);
-    if (first < 1 || first > exists || last < first) {
-        return;
-    }
-    const uint32_t first_uid = imap_ranges_at(&view->uids, first);
-    const uint32_t last_uid = imap_ranges_at(&view->uids, VY_MIN(last, exists));
-    imap_ranges_add_common(&view->uids, first_uid, last_uid, out);
-}
-
 /* One line per message; `from` is the lowest UID of a run in both the view and the vanished. */
 static void write_expunges(struct vy_buf *out, uint32_t place_of_first, uint32_t count)
 {
@@ -91,46 +79,46 @@ static void write_expunges(struct vy_buf *out, uint32_t place_of_first, uint32_t
     }
 }
 
-struct vy_err imap_view_expunge(struct imap_view *view, const struct imap_ranges *gone,
+struct vy_err imap_view_expunge(struct imap_view *view, const struct uidset *gone,
                                 struct vy_buf *out)
 {
-    struct imap_ranges going = {.items = NULL};
-    struct imap_ranges left = {.items = NULL};
-    struct imap_ranges recent = {.items = NULL};
-    imap_ranges_intersect(&view->uids, gone, &going);
-    imap_ranges_subtract(&view->uids, &going, &left);
-    imap_ranges_subtract(&view->recent, &going, &recent);
+    struct uidset going = {.ranges = NULL};
+    struct uidset left = {.ranges = NULL};
+    struct uidset recent = {.ranges = NULL};
+    uidset_intersect(&view->uids, gone, &going);
+    uidset_subtract(&view->uids, &going, &left);
+    uidset_subtract(&view->recent, &going, &recent);
     if (going.failed || left.failed || recent.failed) {
-        imap_ranges_deinit(&going);
-        imap_ranges_deinit(&left);
-        imap_ranges_deinit(&recent);
+        uidset_deinit(&going);
+        uidset_deinit(&left);
+        uidset_deinit(&recent);
         return vy_error(VY_CODE_NOMEM, "mailbox view");
     }
     for (size_t i = going.count; i > 0; i--) {
-        const struct imap_range *const run = &going.items[i - 1];
+        const struct uidset_range *const run = &going.ranges[i - 1];
         /* A run of UIDs that are all there has rising places without gaps, whatever UIDs lie
          * between them. */
-        write_expunges(out, imap_ranges_place(&view->uids, run->first), run->last - run->first + 1);
+        write_expunges(out, uidset_rank(&view->uids, run->first), run->last - run->first + 1);
     }
-    imap_ranges_move(&view->uids, &left);
-    imap_ranges_move(&view->recent, &recent);
-    imap_ranges_deinit(&going);
+    uidset_move(&view->uids, &left);
+    uidset_move(&view->recent, &recent);
+    uidset_deinit(&going);
     return vy_ok();
 }
 
-struct vy_err imap_view_add(struct imap_view *view, const struct imap_ranges *uids, bool *added)
+struct vy_err imap_view_add(struct imap_view *view, const struct uidset *uids, bool *added)
 {
-    const uint32_t last = imap_ranges_last(&view->uids);
+    const uint32_t last = uidset_last(&view->uids);
     *added = false;
     for (size_t i = 0; i < uids->count; i++) {
-        const struct imap_range *const range = &uids->items[i];
+        const struct uidset_range *const range = &uids->ranges[i];
         if (range->last <= last) {
             continue;
         }
-        imap_ranges_add(&view->uids, VY_MAX(range->first, last + 1), range->last);
+        uidset_add_range(&view->uids, VY_MAX(range->first, last + 1), range->last);
         *added = true;
     }
-    return imap_ranges_error(&view->uids);
+    return uidset_error(&view->uids);
 }
 
 static void drop_own_below(struct imap_view *view)

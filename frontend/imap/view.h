@@ -6,7 +6,7 @@
  * told. Grows and shrinks only as EXISTS and EXPUNGE are written. Pure memory; knows no calls.
  */
 #include "base/buf.h"
-#include "frontend/imap/ranges.h"
+#include "mail/uidset.h"
 
 #define IMAP_KEYWORDS_MAX 256U /* I19 */
 #define IMAP_OWN_MODSEQS_MAX 8U
@@ -18,8 +18,8 @@ struct imap_view {
     uint32_t uidvalidity;
     uint32_t uidnext;
     bool is_read_only;
-    struct imap_ranges uids;
-    struct imap_ranges recent;
+    struct uidset uids;
+    struct uidset recent;
     struct vy_buf keywords; /* names behind one another, each behind its length byte; index = bit */
     uint32_t keyword_count;
     uint64_t told_modseq; /* all changes up to here have been told */
@@ -41,12 +41,8 @@ struct vy_bytes imap_view_keyword(const struct imap_view *view, uint32_t bit);
 
 static inline uint32_t imap_view_exists(const struct imap_view *view)
 {
-    return imap_ranges_total(&view->uids);
+    return uidset_count(&view->uids);
 }
-
-/* Appends the UIDs of the messages at places first..last (clamped to the mailbox) to `out`. */
-void imap_view_add_places(const struct imap_view *view, uint32_t first, uint32_t last,
-                          struct imap_ranges *out);
 
 /*
  * Takes UIDs out and writes their EXPUNGEs, from the highest sequence number down so that each is
@@ -54,10 +50,10 @@ void imap_view_add_places(const struct imap_view *view, uint32_t first, uint32_t
  *
  * @errors NOMEM; the view is as before and nothing is written
  */
-VY_CHECKED struct vy_err imap_view_expunge(struct imap_view *view, const struct imap_ranges *gone,
+VY_CHECKED struct vy_err imap_view_expunge(struct imap_view *view, const struct uidset *gone,
                                            struct vy_buf *out);
 /* Adds UIDs behind the last (others are passed over); true when there were any. @errors NOMEM */
-VY_CHECKED struct vy_err imap_view_add(struct imap_view *view, const struct imap_ranges *uids,
+VY_CHECKED struct vy_err imap_view_add(struct imap_view *view, const struct uidset *uids,
                                        bool *added);
 
 /*

@@ -5,21 +5,15 @@
  * ever written that was not made a quoted string or a literal first.
  */
 #include "base/buf.h"
-#include "frontend/imap/ranges.h"
+#include "mail/uidset.h"
 
 /* Decimal digits of value at `at` (room for 20); returns behind the last. The fast path of FETCH.
  */
 char *imap_put_u64(char *at, uint64_t value);
-/* Quoted when that is allowed, else a literal. */
-void imap_write_string(struct vy_buf *out, struct vy_bytes text);
-/* NIL when text.data is NULL. */
-void imap_write_nstring(struct vy_buf *out, struct vy_bytes text);
 /* An atom where that is allowed, else a string. */
 void imap_write_astring(struct vy_buf *out, struct vy_bytes text);
 /* A mailbox name: UTF-8 as modified UTF-7, as an astring. */
 void imap_write_mailbox(struct vy_buf *out, struct vy_bytes name);
-/* sequence-set: "1:4,7". Nothing for an empty set. */
-void imap_write_ranges(struct vy_buf *out, const struct imap_ranges *ranges);
 /* A 16-byte or 8-byte id as an objectid (RFC 8474): a letter and hex digits. */
 void imap_write_object_id(struct vy_buf *out, char kind, const uint8_t *id, size_t id_bytes);
 /* Text for a person in a response line: control bytes become '?', at most 200 bytes. */

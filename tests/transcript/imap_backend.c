@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "frontend/imap/imap.h"
 #include "mail/flags.h"
+#include "mail/imap_string.h"
 #include "proto/event_stream.h"
 #include "proto/fetch_stream.h"
 #include "tests/transcript/imap_store.h"
@@ -45,22 +46,22 @@ static struct vy_err not_found(void)
 
 /* ---- sets ---- */
 
-static struct vy_bytes encode_set(struct backend *b, struct imap_ranges *set)
+static struct vy_bytes encode_set(struct backend *b, struct uidset *set)
 {
     struct vy_bytes bytes = {.data = NULL};
     if (set->count > 0) {
-        vy_ignore(imap_ranges_encode(&b->arena, set, &bytes), "a test's arena is large enough");
+        vy_ignore(imap_uids_encode(&b->arena, set, &bytes), "a test's arena is large enough");
     }
-    imap_ranges_deinit(set);
+    uidset_deinit(set);
     return bytes;
 }
 
 static bool set_has(struct vy_bytes encoded, uint32_t uid)
 {
-    struct imap_ranges set = {.items = NULL};
-    vy_ignore(imap_ranges_decode(encoded, &set), "what is cut holds less");
-    const bool has = imap_ranges_contains(&set, uid);
-    imap_ranges_deinit(&set);
+    struct uidset set = {.ranges = NULL};
+    vy_ignore(uidset_decode(encoded, &set), "what is cut holds less");
+    const bool has = uidset_contains(&set, uid);
+    uidset_deinit(&set);
     return has;
 }
 
@@ -213,8 +214,8 @@ static struct vy_err answer_open(struct backend *b, const struct mailbox_open_re
 {
     struct store_mailbox *const mailbox = find_existing(b, request->name);
     struct mailbox_info *const info = VY_ARENA_NEW(&b->arena, struct mailbox_info);
-    struct imap_ranges uids = {.items = NULL};
-    struct imap_ranges recent = {.items = NULL};
+    struct uidset uids = {.ranges = NULL};
+    struct uidset recent = {.ranges = NULL};
     VY_ASSERT(info != NULL);
     if (mailbox == NULL || mailbox->no_select) {
         return not_found();
@@ -252,8 +253,8 @@ static struct vy_err answer_sync(struct backend *b, const struct mailbox_sync_re
                                  struct mailbox_sync_reply *reply)
 {
     struct store_mailbox *const mailbox = store_find_id(b->store, request->mailbox_id);
-    struct imap_ranges vanished = {.items = NULL};
-    struct imap_ranges fresh = {.items = NULL};
+    struct uidset vanished = {.ranges = NULL};
+    struct uidset fresh = {.ranges = NULL};
     if (mailbox == NULL || !mailbox->exists) {
         return not_found();
     }
@@ -266,11 +267,11 @@ static struct vy_err answer_sync(struct backend *b, const struct mailbox_sync_re
             continue;
         }
         if (message->is_expunged) {
-            imap_ranges_add(&vanished, message->uid, message->uid);
+            uidset_add_range(&vanished, message->uid, message->uid);
             continue;
         }
         if (message->added_modseq > request->after_modseq) {
-            imap_ranges_add(&fresh, message->uid, message->uid);
+            uidset_add_range(&fresh, message->uid, message->uid);
         }
         if (message->added_modseq <= request->after_modseq ||
             message->modseq > message->added_modseq) {
@@ -354,8 +355,8 @@ static struct vy_err answer_store(struct backend *b, const struct message_store_
                                   struct message_store_reply *reply)
 {
     struct store_mailbox *const mailbox = store_find_id(b->store, request->mailbox_id);
-    struct imap_ranges modified = {.items = NULL};
-    struct imap_ranges missing = {.items = NULL};
+    struct uidset modified = {.ranges = NULL};
+    struct uidset missing = {.ranges = NULL};
     struct vy_buf blocks;
     if (mailbox == NULL) {
         return not_found();
@@ -367,12 +368,12 @@ static struct vy_err answer_store(struct backend *b, const struct message_store_
             continue;
         }
         if (message->is_expunged) {
-            imap_ranges_add(&missing, message->uid, message->uid);
+            uidset_add_range(&missing, message->uid, message->uid);
             continue;
         }
         const uint64_t modseq = message->modseq == reply->modseq ? 0 : message->modseq;
         if (request->has_unchanged_since && modseq > request->unchanged_since) {
-            imap_ranges_add(&modified, message->uid, message->uid);
+            uidset_add_range(&modified, message->uid, message->uid);
         } else {
             const uint32_t flags = new_flags(message->flags, request->flags, request->mode);
             const uint64_t keywords = new_keywords(mailbox, message->keywords, request);
@@ -414,7 +415,7 @@ static struct vy_err answer_expunge(struct backend *b,
                                     struct message_expunge_reply *reply)
 {
     struct store_mailbox *const mailbox = store_find_id(b->store, request->mailbox_id);
-    struct imap_ranges vanished = {.items = NULL};
+    struct uidset vanished = {.ranges = NULL};
     if (mailbox == NULL) {
         return not_found();
     }
@@ -423,7 +424,7 @@ static struct vy_err answer_expunge(struct backend *b,
         struct store_message *const message = &mailbox->messages[i];
         const bool is_asked = request->uids.len == 0 || set_has(request->uids, message->uid);
         if (is_asked && !message->is_expunged && (message->flags & MAIL_FLAG_DELETED) != 0) {
-            imap_ranges_add(&vanished, message->uid, message->uid);
+            uidset_add_range(&vanished, message->uid, message->uid);
             expunge(b, mailbox, message, &reply->modseq);
         }
     }
@@ -436,8 +437,8 @@ static struct vy_err answer_copy(struct backend *b, const struct message_copy_re
 {
     struct store_mailbox *const mailbox = store_find_id(b->store, request->mailbox_id);
     struct store_mailbox *const target = find_existing(b, request->target_name);
-    struct imap_ranges sources = {.items = NULL};
-    struct imap_ranges targets = {.items = NULL};
+    struct uidset sources = {.ranges = NULL};
+    struct uidset targets = {.ranges = NULL};
     if (mailbox == NULL || target == NULL) {
         return not_found();
     }
@@ -453,8 +454,8 @@ static struct vy_err answer_copy(struct backend *b, const struct message_copy_re
         struct store_message *const message = &mailbox->messages[i]; /* may have moved */
         copy->flags = message->flags;
         copy->internal_ms = message->internal_ms;
-        imap_ranges_add(&sources, message->uid, message->uid);
-        imap_ranges_add(&targets, copy->uid, copy->uid);
+        uidset_add_range(&sources, message->uid, message->uid);
+        uidset_add_range(&targets, copy->uid, copy->uid);
         if (request->move) {
             expunge(b, mailbox, message, &reply->modseq);
         }
@@ -472,11 +473,11 @@ static struct vy_bytes envelope_text(struct backend *b, const struct store_messa
     struct vy_bytes kept = {.data = NULL};
     vy_buf_init(&text, 65536);
     vy_buf_append_byte(&text, '(');
-    imap_write_nstring(&text, store_header(message, VY_LIT("Date")));
+    imap_string_append_or_nil(&text, store_header(message, VY_LIT("Date")));
     vy_buf_append_byte(&text, ' ');
-    imap_write_nstring(&text, store_header(message, VY_LIT("Subject")));
+    imap_string_append_or_nil(&text, store_header(message, VY_LIT("Subject")));
     vy_buf_append_cstr(&text, " NIL NIL NIL NIL NIL NIL NIL ");
-    imap_write_nstring(&text, store_header(message, VY_LIT("Message-ID")));
+    imap_string_append_or_nil(&text, store_header(message, VY_LIT("Message-ID")));
     vy_buf_append_byte(&text, ')');
     vy_ignore(vy_arena_dup(&b->arena, vy_buf_bytes(&text), &kept), "large enough");
     vy_buf_deinit(&text);
@@ -579,7 +580,7 @@ static struct vy_err answer_search(struct backend *b, const struct message_searc
                                    struct message_search_reply *reply)
 {
     const struct store_mailbox *const mailbox = store_find_id(b->store, request->mailbox_id);
-    struct imap_ranges found = {.items = NULL};
+    struct uidset found = {.ranges = NULL};
     if (mailbox == NULL) {
         return not_found();
     }
@@ -587,7 +588,7 @@ static struct vy_err answer_search(struct backend *b, const struct message_searc
         const struct store_message *const message = &mailbox->messages[i];
         if (!message->is_expunged &&
             store_search(mailbox, message, request->steps, request->steps_count)) {
-            imap_ranges_add(&found, message->uid, message->uid);
+            uidset_add_range(&found, message->uid, message->uid);
             reply->highest_modseq = VY_MAX(reply->highest_modseq, message->modseq);
         }
     }
@@ -599,7 +600,7 @@ static struct vy_err answer_append(struct backend *b, const struct message_appen
                                    struct vy_bytes body, struct message_append_reply *reply)
 {
     struct store_mailbox *const mailbox = find_existing(b, request->mailbox_name);
-    struct imap_ranges uids = {.items = NULL};
+    struct uidset uids = {.ranges = NULL};
     if (mailbox == NULL) {
         return not_found();
     }
@@ -613,7 +614,7 @@ static struct vy_err answer_append(struct backend *b, const struct message_appen
         message->internal_ms = request->messages[0].internal_ms;
         message->zone_minutes = request->messages[0].internal_zone_minutes;
     }
-    imap_ranges_add(&uids, message->uid, message->uid);
+    uidset_add_range(&uids, message->uid, message->uid);
     reply->uidvalidity = mailbox->uidvalidity;
     reply->mailbox_id = mailbox->id;
     reply->uids = encode_set(b, &uids);

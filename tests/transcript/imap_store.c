@@ -140,13 +140,12 @@ uint32_t store_keyword(struct store_mailbox *mailbox, struct vy_bytes name)
     return mailbox->keyword_count++;
 }
 
-void store_collect_uids(const struct store_mailbox *mailbox, bool recent_only,
-                        struct imap_ranges *out)
+void store_collect_uids(const struct store_mailbox *mailbox, bool recent_only, struct uidset *out)
 {
     for (size_t i = 0; i < mailbox->count; i++) {
         const struct store_message *const message = &mailbox->messages[i];
         if (!message->is_expunged && (!recent_only || message->is_recent)) {
-            imap_ranges_add(out, message->uid, message->uid);
+            uidset_add_range(out, message->uid, message->uid);
         }
     }
 }
@@ -269,10 +268,10 @@ static bool matches_keyword(const struct store_mailbox *mailbox,
 
 static bool matches_uids(const struct store_message *message, struct vy_bytes encoded)
 {
-    struct imap_ranges uids = {.items = NULL};
-    vy_ignore(imap_ranges_decode(encoded, &uids), "what is cut matches less");
-    const bool is_in = imap_ranges_contains(&uids, message->uid);
-    imap_ranges_deinit(&uids);
+    struct uidset uids = {.ranges = NULL};
+    vy_ignore(uidset_decode(encoded, &uids), "what is cut matches less");
+    const bool is_in = uidset_contains(&uids, message->uid);
+    uidset_deinit(&uids);
     return is_in;
 }
 

@@ -62,8 +62,7 @@ struct store_message *store_find_message(struct store_mailbox *mailbox, uint32_t
 uint32_t store_keyword(struct store_mailbox *mailbox, struct vy_bytes name);
 /* A change to the mailbox: its modseq, told to the watch. */
 uint64_t store_touch(struct store *store, struct store_mailbox *mailbox);
-void store_collect_uids(const struct store_mailbox *mailbox, bool recent_only,
-                        struct imap_ranges *out);
+void store_collect_uids(const struct store_mailbox *mailbox, bool recent_only, struct uidset *out);
 /* The message as a section of MAIL_SECTION_*: false when there is none. Appends. */
 bool store_section(const struct store_message *message, const struct fetch_section *section,
                    struct vy_buf *out);

@@ -558,8 +558,8 @@ static bool play_dialogue(struct transcript *t, struct vy_bytes line)
 
 static bool is_setup_word(struct vy_bytes line)
 {
-    static const char *const words[] = {"mailbox ", "message ", "| ", "seen-by-others ",
-                                        "account "};
+    static const char *const words[] = {"mailbox ",        "message ", "| ",
+                                        "seen-by-others ", "account ", "service "};
     for (size_t i = 0; i < VY_COUNT_OF(words); i++) {
         if (vy_bytes_starts_with(line, vy_cstr(words[i]))) {
             return true;

@@ -1,0 +1,4 @@
+# RFC 4959: SASL-IR.
+S: * OK <any>
+C: a1 AUTHENTICATE PLAIN AGRldkBkZXYudGVzdABzZWNyZXQ=
+S: a1 OK [CAPABILITY <any>] Logged in

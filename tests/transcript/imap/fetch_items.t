@@ -1,0 +1,32 @@
+# RFC 3501 section 6.4.5: every item and the macros.
+mailbox INBOX messages=1
+S: * OK <any>
+login
+select INBOX
+C: a1 FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE UID)
+S: * 1 FETCH (UID 1 FLAGS (\Recent) RFC822.SIZE <n> INTERNALDATE "<any> +0200" ENVELOPE (NIL "Message 1" NIL NIL NIL NIL NIL NIL NIL "<1@dev.test>") BODY ("TEXT" "PLAIN" ("CHARSET" "UTF-8") NIL NIL "8BIT" 9 1) BODYSTRUCTURE ("TEXT" "PLAIN" ("CHARSET" "UTF-8") NIL NIL "8BIT" 9 1 NIL NIL NIL NIL))
+S: a1 OK <any>
+C: a2 FETCH 1 ALL
+S: * 1 FETCH (FLAGS (\Recent) RFC822.SIZE <n> INTERNALDATE "<any>" ENVELOPE (<any>))
+S: a2 OK <any>
+C: a3 FETCH 1 FAST
+S: * 1 FETCH (FLAGS (\Recent) RFC822.SIZE <n> INTERNALDATE "<any>")
+S: a3 OK <any>
+C: a4 FETCH 1 FULL
+S: * 1 FETCH (FLAGS (\Recent) RFC822.SIZE <n> INTERNALDATE "<any>" ENVELOPE (<any>) BODY (<any>))
+S: a4 OK <any>
+C: a5 FETCH 1 UID
+S: * 1 FETCH (UID 1)
+S: a5 OK <any>
+C: a6 FETCH 1 (BODY)
+S: * 1 FETCH (BODY (<any>))
+S: a6 OK <any>
+C: a7 FETCH 1 ENVELOPE
+S: * 1 FETCH (ENVELOPE (<any>))
+S: a7 OK <any>
+C: a8 FETCH 1 (RFC822.SIZE)
+S: * 1 FETCH (RFC822.SIZE <n>)
+S: a8 OK <any>
+C: a9 UID FETCH 1 INTERNALDATE
+S: * 1 FETCH (UID 1 INTERNALDATE "<any>")
+S: a9 OK <any>

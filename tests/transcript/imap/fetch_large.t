@@ -1,0 +1,16 @@
+# P4, I14: a body of many records comes through whole.
+S: * OK <any>
+login
+C: a1 APPEND INBOX {100000+}
+C* 10000 0123456789
+C:
+S: a1 OK [APPENDUID <any>
+select INBOX
+C: a2 FETCH 1 (BODY.PEEK[] RFC822.SIZE)
+S: * 1 FETCH (RFC822.SIZE 100000 BODY[] {100000}
+S: 0123456789<any>0123456789)
+S: a2 OK <any>
+C: a3 FETCH 1 BODY.PEEK[]<99990.100>
+S: * 1 FETCH (BODY[]<99990> {10}
+S: 0123456789)
+S: a3 OK <any>
