@@ -19,18 +19,19 @@ enum cte {
 enum cte cte_find(struct vy_bytes name); /* white space around and ASCII case do not matter */
 const char *cte_name(enum cte encoding); /* "7bit" ...; "x-unknown" */
 
+#define CTE_HELD_BYTES_MAX 256U
+
+/* No memory of its own: needs no deinit. */
 struct cte_decoder {
     enum cte encoding;
-    uint32_t bits;  /* base64: bits gathered */
-    uint8_t digits; /* base64: how many of 4; QP: state */
-    uint8_t kept[2];
-    bool is_over;       /* base64: padding was met */
-    uint64_t spaces;    /* QP: white space held back until it is known not to end a line */
-    struct vy_buf held; /* QP: that white space, when it is not all SP */
+    uint32_t bits;     /* base64: bits gathered */
+    uint8_t digits;    /* base64: how many characters of 4 */
+    uint16_t held_len; /* quoted-printable: the undecided end of the input so far */
+    uint8_t held[CTE_HELD_BYTES_MAX];
 };
 void cte_decoder_init(struct cte_decoder *decoder, enum cte encoding);
-void cte_decoder_deinit(struct cte_decoder *decoder);
-/* Appends what can be decoded. Output is never longer than input. */
+/* Appends what can be decoded. Output is never longer than input and what was held back; `out`
+ * needs room for that. */
 void cte_decoder_feed(struct cte_decoder *decoder, struct vy_bytes in, struct vy_buf *out);
 /* The input ended: appends what was held back. */
 void cte_decoder_finish(struct cte_decoder *decoder, struct vy_buf *out);
