@@ -165,10 +165,16 @@ static bool refuse_state(struct smtp_session *s, const struct smtp_command *comm
 {
     for (size_t i = 0; i < VY_COUNT_OF(refusals); i++) {
         const unsigned need = refusals[i].need;
-        if ((command->needs & need) != 0 && !is_met(s, need)) {
-            refuse(s, refusals[i].code, refusals[i].text);
-            return true;
+        if ((command->needs & need) == 0 || is_met(s, need)) {
+            continue;
         }
+        if (need == SMTP_NEEDS_RCPT && s->tx->has_refused_rcpt &&
+            s->profile->service != SMTP_SERVICE_LMTP) {
+            refuse(s, "554 5.5.1", "No recipient was accepted");
+        } else {
+            refuse(s, refusals[i].code, refusals[i].text);
+        }
+        return true;
     }
     return false;
 }

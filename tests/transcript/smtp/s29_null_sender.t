@@ -1,0 +1,16 @@
+# S29: a bounce has one recipient.
+service mx
+S: 220 <any>
+C: EHLO client.example
+S* 250 DSN
+C: MAIL FROM:<>
+S: 250 2.1.0 <any>
+C: RCPT TO:<dev@dev.test>
+S: 250 2.1.5 <any>
+C: RCPT TO:<two@dev.test>
+S: 452 4.5.3 <any>
+C: DATA
+S: 354 <any>
+C: .
+S: 250 2.0.0 <any>
+copies 2 0

@@ -1,0 +1,13 @@
+# S32: the client goes behind RCPT.
+service mx
+S: 220 <any>
+C: EHLO client.example
+S* 250 DSN
+C: MAIL FROM:<a@b.example>
+S: 250 2.1.0 <any>
+C: RCPT TO:<dev@dev.test>
+S: 250 2.1.5 <any>
+
+eof
+S! closed
+copies 1 0
