@@ -93,6 +93,11 @@ static void append_on_line(struct imap_session *s, struct vy_bytes line)
     }
     imap_call_cancel(s, s->run.call_id);
     s->run.call_id = 0;
+    if (vy_bytes_ends_with(line, VY_LIT("+}"))) {
+        /* A second message is on its way unasked: its bytes must never be read as commands. */
+        vy_buf_append_cstr(&s->out, "* BYE MULTIAPPEND is not supported\r\n");
+        s->run.closes = true;
+    }
     imap_end_bad(s, "one message, no more");
 }
 

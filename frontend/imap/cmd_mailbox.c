@@ -12,6 +12,7 @@ struct mailbox_args {
     struct vy_bytes name;
     struct vy_bytes to;
     enum mailbox_role role;
+    bool is_unknown_use; /* CREATE with a use that we do not know */
 };
 
 /* Names that can be made: levels of 1..255 bytes, 32 at most, no control bytes, none of spaces
@@ -59,7 +60,7 @@ static struct vy_err name_parse(struct imap_session *s, struct imap_parser *p)
 }
 
 /* SP "(USE (\Sent))" */
-static struct vy_err parse_use(struct imap_parser *p, enum mailbox_role *out)
+static struct vy_err parse_use(struct imap_parser *p, struct mailbox_args *args)
 {
     struct vy_bytes flag = {.data = NULL};
     VY_TRY(imap_parse_byte(p, '(', "parameters are missing"));
@@ -71,8 +72,9 @@ static struct vy_err parse_use(struct imap_parser *p, enum mailbox_role *out)
     VY_TRY(imap_parse_flag(p, &flag));
     VY_TRY(imap_parse_byte(p, ')', "one use, no more"));
     VY_TRY(imap_parse_byte(p, ')', "parameters do not end"));
-    *out = imap_role_find(flag);
-    return *out != MAILBOX_ROLE_NONE ? vy_ok() : vy_error(VY_CODE_UNSUPPORTED, "USEATTR");
+    args->role = imap_role_find(flag);
+    args->is_unknown_use = args->role == MAILBOX_ROLE_NONE;
+    return vy_ok();
 }
 
 static struct vy_err create_parse(struct imap_session *s, struct imap_parser *p)
@@ -82,7 +84,7 @@ static struct vy_err create_parse(struct imap_session *s, struct imap_parser *p)
     if (args->name.len > 1 && args->name.data[args->name.len - 1] == '/') {
         args->name.len--; /* RFC 3501 section 6.3.3: a hint that names below it will follow */
     }
-    return imap_parse_try(p, ' ') ? parse_use(p, &args->role) : vy_ok();
+    return imap_parse_try(p, ' ') ? parse_use(p, args) : vy_ok();
 }
 
 static void create_start(struct imap_session *s)
@@ -91,6 +93,10 @@ static void create_start(struct imap_session *s)
     const struct vy_err err = check_new_name(args->name);
     if (vy_failed(err)) {
         imap_end_error(s, err);
+        return;
+    }
+    if (args->is_unknown_use) {
+        imap_end_no(s, "USEATTR", "Special use is not known");
         return;
     }
     const struct mailbox_create_request request = {

@@ -7,6 +7,7 @@
  *   message NAME [flags=\Seen,$Foo]      the lines "| ..." behind it are its text
  *   other NAME store UID FLAGS | other NAME expunge UID | other NAME append | other NAME delete
  *   seen-by-others NAME     its messages are not \Recent for the next SELECT
+ *   count NAME N            fails unless that many messages are stored
  *   session-over            the account's epoch was raised
  * Passwords: "secret" for dev@dev.test and argon@dev.test (this one with Argon2id); disabled@ and
  * limited@ answer so.
@@ -890,6 +891,10 @@ static bool backend_directive(void *arg, struct transcript *transcript, struct v
     }
     if (vy_bytes_equal(word, VY_LIT("other"))) {
         return act_as_other(b, rest);
+    }
+    if (vy_bytes_equal(word, VY_LIT("count"))) {
+        const struct store_mailbox *const mailbox = store_find(b->store, vy_bytes_cut(&rest, ' '));
+        return mailbox != NULL && mailbox_info(mailbox).message_count == number_of(rest);
     }
     if (vy_bytes_equal(word, VY_LIT("session-over"))) {
         b->store->session_over = true;
