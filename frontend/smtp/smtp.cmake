@@ -5,3 +5,10 @@ volary_library(smtp
     smtp/address.c smtp/pipelining.c smtp/header.c smtp/data.c smtp/trace.c smtp/delivery.c smtp/message.c
     smtp/cmd_session.c smtp/cmd_auth.c smtp/cmd_mail.c smtp/cmd_rcpt.c smtp/cmd_data.c smtp/cmd_bdat.c
   LINK base $<TARGET_NAME_IF_EXISTS:mail> proto sasl dep::crypto)
+
+if(VOLARY_TESTS)
+  set(smtp_double ${CMAKE_SOURCE_DIR}/tests/transcript)
+  volary_library(smtp_double SOURCES ${smtp_double}/smtp_backend.c ${smtp_double}/smtp_driver.c LINK smtp)
+endif()
+volary_fuzzer(fuzz_smtp_data SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_smtp_data.c LINK smtp)
+volary_fuzzer(fuzz_smtp_session SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_smtp_session.c LINK smtp_double)
