@@ -166,9 +166,9 @@ static void end_exchange(struct imap_session *s, const struct sasl_done *done)
 {
     const bool is_ok = done->result == SASL_RESULT_OK;
     const struct vy_log_field fields[] = {
-        VY_STR("u.name", is_ok ? done->account_name : done->typed_name),
-        VY_CSTR("login.result", sasl_result_name(done->result)),
-        VY_FLAG("conn.tls", s->is_tls),
+        VY_STR("u.typed", done->typed_name),
+        VY_CSTR("auth.result", sasl_result_name(done->result)),
+        VY_U64("u.id", is_ok ? done->account_id : 0),
     };
     imap_log(s, VY_LOG_INFO, is_ok ? "imap.login.ok" : "imap.login.refused", fields,
              VY_COUNT_OF(fields));

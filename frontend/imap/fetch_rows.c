@@ -2,8 +2,8 @@
 /* Rows of index columns to FETCH responses: the path that lists 100,000 messages. No printf in
  * here. */
 #include "base/assert.h"
-#include "frontend/imap/date.h"
 #include "frontend/imap/fetch.h"
+#include "mail/date.h"
 #include "mail/flags.h"
 
 /* "* 4294967295 FETCH (UID .. FLAGS (..) MODSEQ (..) RFC822.SIZE .. INTERNALDATE ".." EMAILID (..)
@@ -92,16 +92,6 @@ static char *put_id(char *at, char kind, const uint8_t *id)
     return at;
 }
 
-static char *put_date(char *at, const struct fetch_block *block, size_t row)
-{
-    *at++ = '"';
-    imap_date_time_format(fetch_block_internal_ms(block, row), fetch_block_zone_minutes(block, row),
-                          at);
-    at += IMAP_DATE_TIME_BYTES;
-    *at++ = '"';
-    return at;
-}
-
 /* The items of a row, each behind a space; flags without keywords only. */
 static char *put_items(struct imap_row_writer *rows, char *at, uint32_t items,
                        const struct fetch_block *block, size_t row, bool is_recent)
@@ -118,9 +108,6 @@ static char *put_items(struct imap_row_writer *rows, char *at, uint32_t items,
     }
     if ((items & IMAP_ITEM_SIZE) != 0 && block->size_bytes != NULL) {
         at = imap_put_u64(PUT(at, " RFC822.SIZE "), fetch_block_size(block, row));
-    }
-    if ((items & IMAP_ITEM_INTERNALDATE) != 0 && block->internal_ms != NULL) {
-        at = put_date(PUT(at, " INTERNALDATE "), block, row);
     }
     if ((items & IMAP_ITEM_EMAILID) != 0 && block->email_id != NULL) {
         at = put_id(PUT(at, " EMAILID "), 'M', fetch_block_email_id(block, row));
@@ -141,6 +128,31 @@ static bool has_keyword(struct vy_bytes bits)
     return false;
 }
 
+static void write_name(struct vy_buf *out, bool *is_first, const char *name)
+{
+    vy_buf_append_cstr(out, *is_first ? "" : " ");
+    vy_buf_append_cstr(out, name);
+    *is_first = false;
+}
+
+/* What has no bounded length, or a writer of its own. */
+static void write_long_items(struct imap_session *s, const struct fetch_block *block, size_t row,
+                             uint32_t items, bool is_first, bool is_recent)
+{
+    if ((items & IMAP_ITEM_INTERNALDATE) != 0 && block->internal_ms != NULL) {
+        const struct date_time date = {.unix_ms = (int64_t)fetch_block_internal_ms(block, row),
+                                       .zone_minutes = fetch_block_zone_minutes(block, row)};
+        write_name(&s->out, &is_first, "INTERNALDATE \"");
+        date_append_imap_date_time(&s->out, date);
+        vy_buf_append_byte(&s->out, '"');
+    }
+    if ((items & IMAP_ITEM_FLAGS) != 0) {
+        write_name(&s->out, &is_first, "FLAGS ");
+        imap_write_flags(&s->out, s->view, fetch_block_flags(block, row),
+                         fetch_block_keywords(block, row), is_recent);
+    }
+}
+
 /* One row up to its last item, without ")" and line end. */
 static void write_row(struct imap_session *s, struct imap_row_writer *rows,
                       const struct fetch_block *block, size_t row, uint32_t place)
@@ -148,6 +160,8 @@ static void write_row(struct imap_session *s, struct imap_row_writer *rows,
     const bool is_recent = walk_to(&s->view->recent, &rows->recent, fetch_block_uid(block, row));
     const bool has_keywords = (rows->items & IMAP_ITEM_FLAGS) != 0 && block->keyword_bytes > 0 &&
                               has_keyword(fetch_block_keywords(block, row));
+    const uint32_t long_items =
+        rows->items & (IMAP_ITEM_INTERNALDATE | (has_keywords ? (uint32_t)IMAP_ITEM_FLAGS : 0));
     char *const start = (char *)vy_buf_reserve(&s->out, ROW_BYTES_MAX);
     if (start == NULL) {
         return;
@@ -155,18 +169,12 @@ static void write_row(struct imap_session *s, struct imap_row_writer *rows,
     char *at = imap_put_u64(PUT(start, "* "), place);
     at = PUT(at, " FETCH ");
     char *const open = at;
-    const uint32_t items = has_keywords ? rows->items & ~(uint32_t)IMAP_ITEM_FLAGS : rows->items;
-    at = put_items(rows, at, items, block, row, is_recent);
-    if (at == open) {
-        *at++ = '(';
-    } else {
-        *open = '('; /* in place of the first item's space */
-    }
+    at = put_items(rows, at, rows->items & ~long_items, block, row, is_recent);
+    at += at == open ? 1 : 0;
+    *open = '('; /* in place of the first item's space */
     vy_buf_added(&s->out, (size_t)(at - start));
-    if (has_keywords) {
-        vy_buf_append_cstr(&s->out, at > open + 1 ? " FLAGS " : "FLAGS ");
-        imap_write_flags(&s->out, s->view, fetch_block_flags(block, row),
-                         fetch_block_keywords(block, row), is_recent);
+    if (long_items != 0) {
+        write_long_items(s, block, row, long_items, at == open + 1, is_recent);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frontend/imap/parser.h"
-#include "frontend/imap/date.h"
+#include "mail/date.h"
 #include "mail/mutf7.h"
 
 #define TAG_BYTES_MAX 128U           /* I6; clients use a handful */
@@ -292,6 +292,12 @@ struct vy_err imap_parse_mailbox(struct imap_parser *p, struct vy_bytes *out)
     return imap_mailbox_from_wire(p->arena, wire, out);
 }
 
+/* Dates before 1970 count as 1970 began: messages have none earlier. */
+static uint64_t not_before_1970(int64_t ms)
+{
+    return ms < 0 ? 0 : (uint64_t)ms;
+}
+
 struct vy_err imap_parse_date_time(struct imap_parser *p, uint64_t *out_ms, int32_t *out_zone)
 {
     struct vy_bytes text = {.data = NULL};
@@ -299,7 +305,13 @@ struct vy_err imap_parse_date_time(struct imap_parser *p, uint64_t *out_ms, int3
         return expected("a date-time is missing");
     }
     VY_TRY(parse_quoted(p, &text));
-    return imap_date_time_parse(text, out_ms, out_zone) ? vy_ok() : expected("not a date-time");
+    struct date_time date = {.unix_ms = 0};
+    if (!date_parse_imap_date_time(text, &date)) {
+        return expected("not a date-time");
+    }
+    *out_ms = not_before_1970(date.unix_ms);
+    *out_zone = date.zone_minutes;
+    return vy_ok();
 }
 
 static bool is_date_char(uint8_t c)
@@ -311,5 +323,10 @@ struct vy_err imap_parse_date(struct imap_parser *p, uint64_t *out_ms)
 {
     struct vy_bytes text = {.data = NULL};
     VY_TRY(parse_string_or(p, is_date_char, &text));
-    return imap_date_parse(text, out_ms) ? vy_ok() : expected("not a date");
+    int64_t ms = 0;
+    if (!date_parse_imap_date(text, &ms)) {
+        return expected("not a date");
+    }
+    *out_ms = not_before_1970(ms);
+    return vy_ok();
 }

@@ -2,7 +2,6 @@
 #include "frontend/imap/search_keys.h"
 #include "base/assert.h"
 #include "base/codec.h"
-#include "frontend/imap/date.h"
 #include "mail/flags.h"
 
 #define OBJECT_ID_BYTES 16U
