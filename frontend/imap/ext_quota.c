@@ -6,6 +6,7 @@
 struct quota_args {
     struct vy_bytes name; /* root, or mailbox */
     bool is_root;
+    bool is_known; /* the mailbox is there: the quota is being asked for */
 };
 
 static struct vy_err new_args(struct imap_session *s, struct imap_parser *p,
@@ -37,7 +38,9 @@ static struct vy_err getquotaroot_parse(struct imap_session *s, struct imap_pars
 
 static void call_quota(struct imap_session *s)
 {
+    struct quota_args *const args = s->run.args;
     const struct quota_request request = {.actor = &s->account.actor};
+    args->is_known = true;
     imap_call(s, METHOD_SHARD_QUOTA, &request, false);
 }
 
@@ -51,19 +54,20 @@ static void getquota_start(struct imap_session *s)
     call_quota(s);
 }
 
-static void quota_resume(struct imap_session *s, struct vy_err err, const void *message)
+static void getquotaroot_start(struct imap_session *s)
 {
-    const struct quota_reply *const reply = message;
     const struct quota_args *const args = s->run.args;
-    if (vy_failed(err)) {
-        imap_end_error(s, err);
+    const struct mailbox_list_request request = {.actor = &s->account.actor,
+                                                 .only_name = args->name};
+    if (args->name.len == 0) { /* to the shard no name means all */
+        imap_end_no(s, "NONEXISTENT", "No such mailbox");
         return;
     }
-    if (!args->is_root) {
-        vy_buf_append_cstr(&s->out, "* QUOTAROOT ");
-        imap_write_mailbox(&s->out, args->name);
-        vy_buf_append_cstr(&s->out, " \"\"\r\n");
-    }
+    imap_call(s, METHOD_SHARD_MAILBOX_LIST, &request, false);
+}
+
+static void write_quota(struct imap_session *s, const struct quota_reply *reply)
+{
     const char *separator = "";
     vy_buf_append_cstr(&s->out, "* QUOTA \"\" (");
     if (reply->limit_bytes != 0) {
@@ -78,14 +82,37 @@ static void quota_resume(struct imap_session *s, struct vy_err err, const void *
                       (unsigned long long)reply->message_limit);
     }
     vy_buf_append_cstr(&s->out, ")\r\n");
+}
+
+static void quota_resume(struct imap_session *s, struct vy_err err, const void *message)
+{
+    const struct quota_args *const args = s->run.args;
+    if (!args->is_known && !vy_failed(err) &&
+        ((const struct mailbox_list_reply *)message)->mailboxes_count == 0) {
+        err = vy_error(VY_CODE_NOT_FOUND, "mailbox");
+    }
+    if (vy_failed(err)) {
+        imap_end_error(s, err);
+        return;
+    }
+    if (!args->is_known) {
+        call_quota(s);
+        return;
+    }
+    if (!args->is_root) {
+        vy_buf_append_cstr(&s->out, "* QUOTAROOT ");
+        imap_write_mailbox(&s->out, args->name);
+        vy_buf_append_cstr(&s->out, " \"\"\r\n");
+    }
+    write_quota(s, message);
     imap_end_ok(s, NULL, "Done");
 }
 
 /* clang-format off */
 static const struct imap_command quota_rows[] = {
-    /* name           legal in         traits  parse               start           resume */
-    { "GETQUOTA",     IMAP_IN_ACCOUNT, 0,      getquota_parse,     getquota_start, quota_resume },
-    { "GETQUOTAROOT", IMAP_IN_ACCOUNT, 0,      getquotaroot_parse, call_quota,     quota_resume },
+    /* name           legal in         traits  parse               start               resume */
+    { "GETQUOTA",     IMAP_IN_ACCOUNT, 0,      getquota_parse,     getquota_start,     quota_resume },
+    { "GETQUOTAROOT", IMAP_IN_ACCOUNT, 0,      getquotaroot_parse, getquotaroot_start, quota_resume },
 };
 /* clang-format on */
 const struct imap_extension imap_ext_quota = {.capability =

@@ -5,6 +5,7 @@
  */
 #include "frontend/imap/session.h"
 #include "base/assert.h"
+#include "base/secret.h"
 #include "frontend/auth/sasl.h"
 #include "frontend/imap/imap.h"
 #include <stdlib.h>
@@ -321,6 +322,10 @@ static void session_run(struct imap_session *s)
     }
     set_reading(s);
     arm_timer(s);
+    if (s->state == IMAP_STATE_UNAUTHENTICATED && vy_buf_len(&s->input) == 0 &&
+        s->input.data != NULL) {
+        vy_wipe(s->input.data, s->input.capacity); /* a password may have come this way */
+    }
     vy_buf_release(&s->input);
 }
 

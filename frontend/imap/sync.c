@@ -9,7 +9,7 @@
 #include "mail/flags.h"
 
 #define SYNC_ARENA_BYTES_MAX                                                                       \
-    33554432U /* a decoded reply of 4 MiB: changes are 4 to 8 times their encoding */
+    16777216U /* a decoded reply of 4 MiB: a change is 3 times its encoding */
 #define WATCH_RETRY_MS 1000U
 #define WATCH_RETRY_SHIFT_MAX 5U
 

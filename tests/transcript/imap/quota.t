@@ -10,3 +10,9 @@ S: * QUOTA "" (STORAGE 2 1024)
 S: a2 OK <any>
 C: a3 GETQUOTA "user/bob"
 S: a3 NO [NONEXISTENT] <any>
+C: a4 GETQUOTAROOT nosuch
+S: a4 NO [NONEXISTENT] <any>
+C: a5 GETQUOTAROOT ""
+S: a5 NO [NONEXISTENT] <any>
+C: a6 SETQUOTA "" (STORAGE 5)
+S: a6 BAD <any>
