@@ -5,7 +5,8 @@
 #include "frontend/smtp/path.h"
 
 /* A path without a domain ("postmaster", RFC 5321 section 4.5.1) belongs to this host.
- * @errors  ARGUMENT no address of a mailbox (an address literal, a domain that is none); LIMIT */
+ * @errors  ARGUMENT, SYNTAX no mailbox can have this address: an address literal, dots where none
+ *          may stand, a part that is too long, a domain that is none; LIMIT the arena is full */
 VY_CHECKED struct vy_err smtp_address_canonical(struct vy_arena *arena,
                                                 const struct smtp_path *path,
                                                 struct vy_bytes hostname, struct vy_bytes *out);

@@ -175,8 +175,13 @@ void smtp_start_mail(struct smtp_session *s, struct vy_bytes argument)
     struct smtp_path path;
     struct mail_params params = {.refusal_code = NULL};
     struct vy_bytes rest = vy_bytes_from(argument, VY_MIN(argument.len, sizeof("FROM:") - 1));
-    if (!vy_bytes_starts_with_nocase(argument, VY_LIT("FROM:")) ||
-        vy_failed(smtp_path_parse(&rest, &path)) || (path.text.len > 0 && path.domain.len == 0)) {
+    const struct vy_err err = smtp_path_parse(&rest, &path);
+    if (err.code == VY_CODE_ARGUMENT) {
+        smtp_reply(s, "553 5.6.7", "Address is not UTF-8");
+        return;
+    }
+    if (vy_failed(err) || !vy_bytes_starts_with_nocase(argument, VY_LIT("FROM:")) ||
+        (path.text.len > 0 && path.domain.len == 0)) {
         smtp_reply(s, "501 5.1.7", "MAIL FROM:<address> is expected");
         return;
     }

@@ -118,8 +118,13 @@ static bool parse_rcpt(struct smtp_session *s, struct vy_bytes argument, struct 
 {
     struct vy_bytes rest = vy_bytes_from(argument, VY_MIN(argument.len, sizeof("TO:") - 1));
     s->tx->rcpt = (struct smtp_rcpt){.notify = 0};
-    if (!vy_bytes_starts_with_nocase(argument, VY_LIT("TO:")) ||
-        vy_failed(smtp_path_parse(&rest, path)) || path->text.len == 0) {
+    const struct vy_err err = smtp_path_parse(&rest, path);
+    if (err.code == VY_CODE_ARGUMENT) {
+        smtp_reply(s, "553 5.6.7", "Address is not UTF-8");
+        return false;
+    }
+    if (vy_failed(err) || !vy_bytes_starts_with_nocase(argument, VY_LIT("TO:")) ||
+        path->text.len == 0) {
         smtp_reply(s, "501 5.1.3", "RCPT TO:<address> is expected");
         return false;
     }
@@ -135,6 +140,14 @@ static bool parse_rcpt(struct smtp_session *s, struct vy_bytes argument, struct 
         return false;
     }
     return true;
+}
+
+static void refuse_rcpt(struct smtp_session *s, const char *code, const char *text)
+{
+    s->tx->has_refused_rcpt = true;
+    smtp_log(s, VY_LOG_INFO, "smtp.rcpt.refused", VY_STR("smtp.rcpt", s->tx->rcpt.address),
+             VY_CSTR("smtp.reply", code));
+    smtp_reply(s, code, text);
 }
 
 void smtp_start_rcpt(struct smtp_session *s, struct vy_bytes argument)
@@ -154,8 +167,7 @@ void smtp_start_rcpt(struct smtp_session *s, struct vy_bytes argument)
     if (err.code == VY_CODE_LIMIT || err.code == VY_CODE_NOMEM) {
         smtp_reply(s, "452 4.5.3", "Too many recipients, send the rest in another message");
     } else if (vy_failed(err)) {
-        s->tx->has_refused_rcpt = true;
-        smtp_reply(s, "553 5.1.3", "Address is not acceptable");
+        refuse_rcpt(s, "550 5.1.1", "No such mailbox here"); /* nobody can be called so (S9) */
     } else {
         ask(s, false);
     }
@@ -197,14 +209,6 @@ static void accept_rcpt(struct smtp_session *s, const struct resolve_reply *answ
     }
     tx->rcpts[tx->rcpts_count++] = tx->rcpt;
     smtp_reply(s, "250 2.1.5", "Recipient ok");
-}
-
-static void refuse_rcpt(struct smtp_session *s, const char *code, const char *text)
-{
-    s->tx->has_refused_rcpt = true;
-    smtp_log(s, VY_LOG_INFO, "smtp.rcpt.refused", VY_STR("smtp.rcpt", s->tx->rcpt.address),
-             VY_CSTR("smtp.reply", code));
-    smtp_reply(s, code, text);
 }
 
 static void refuse_foreign(struct smtp_session *s)

@@ -109,7 +109,8 @@ void smtp_message_step(struct smtp_session *s)
 {
     struct smtp_delivery *delivery = &s->tx->delivery;
     struct smtp_data *data = &s->tx->message->data;
-    if (smtp_delivery_is_lost(delivery) && !delivery->is_given_up) {
+    const bool is_torn = vy_failed(vy_buf_error(&delivery->body)); /* bytes found no memory */
+    if ((is_torn || smtp_delivery_is_lost(delivery)) && !delivery->is_given_up) {
         smtp_data_discard(data); /* the answer is known; the rest only has to pass by */
     }
     if (data->fault != SMTP_DATA_FINE && !delivery->is_given_up) {

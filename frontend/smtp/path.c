@@ -136,7 +136,8 @@ static struct vy_err check_utf8(struct smtp_path *path)
     for (size_t i = 0; i < path->text.len; i++) {
         path->is_utf8 |= path->text.data[i] >= 0x80;
     }
-    return vy_utf8_is_valid(path->text) ? vy_ok() : syntax("address is not UTF-8");
+    return vy_utf8_is_valid(path->text) ? vy_ok()
+                                        : vy_error(VY_CODE_ARGUMENT, "address is not UTF-8");
 }
 
 struct vy_err smtp_path_parse(struct vy_bytes *rest, struct smtp_path *out)

@@ -20,7 +20,7 @@ struct smtp_path {
     bool is_utf8;           /* has bytes above 0x7F; they are valid UTF-8 */
 };
 /* Takes "<...>" off *rest, which is then empty or begins behind a space.
- * @errors  SYNTAX */
+ * @errors  SYNTAX; ARGUMENT not UTF-8 (S28) */
 VY_CHECKED struct vy_err smtp_path_parse(struct vy_bytes *rest, struct smtp_path *out);
 
 struct smtp_param {

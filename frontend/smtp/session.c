@@ -164,6 +164,10 @@ static bool take_line(struct smtp_session *s, struct vy_bytes *in,
     if (!smtp_reader_take(s, in)) {
         return in->len != len_before || s->state == SMTP_STATE_CLOSED;
     }
+    if (vy_failed(vy_buf_error(&s->line))) {
+        smtp_close(s, "out of memory"); /* a part of the command is missing */
+        return true;
+    }
     s->unread = *in;
     run(s);
     s->unread = vy_bytes(NULL, 0);
@@ -506,8 +510,18 @@ static bool next_timer(struct smtp_session *s, struct session_action *out)
     return true;
 }
 
+/* A reply that found no memory: the client must not take the next one for it. */
+static void check_out(struct smtp_session *s)
+{
+    if (vy_failed(vy_buf_error(&s->out))) {
+        vy_buf_reset(&s->out);
+        smtp_close(s, "out of memory");
+    }
+}
+
 static bool pick_action(struct smtp_session *s, struct session_action *out)
 {
+    check_out(s);
     if (smtp_log_next(s, out) || next_send(s, out) || next_close(s, out)) {
         return true;
     }

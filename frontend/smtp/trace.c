@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frontend/smtp/trace.h"
 
-#include <time.h>
+#include "mail/date.h"
 
-/* RFC 5322 section 3.3, in UTC; not strftime: that follows the locale. */
 static void append_date(struct vy_buf *out, uint64_t wall_ms)
 {
-    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    const time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm tm = {.tm_year = 70};
-    if (gmtime_r(&seconds, &tm) == NULL) {
-        tm = (struct tm){.tm_year = 70, .tm_mday = 1, .tm_wday = 4};
-    }
-    vy_buf_printf(out, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
-                  months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    const struct date_time now = {.unix_ms = (int64_t)(wall_ms / 1000 * 1000)};
+    date_append_rfc5322(out, now);
 }
 
 /* The registered names of "with" (RFC 3848, RFC 6531 section 4.3): ESMTPSA, LMTPS, UTF8SMTPA ... */

@@ -249,15 +249,17 @@ void smtp_driver_pass(struct smtp_driver *d, uint64_t ms)
     d->now_ms = end_ms;
 }
 
-void smtp_driver_end(struct smtp_driver *d, struct vy_err err)
+void smtp_driver_end_one(struct smtp_driver *d, struct vy_err err)
 {
-    for (size_t i = 0; i < SMTP_DRIVER_CALLS_MAX && !d->is_closed; i++) {
+    for (size_t i = 0; i < SMTP_DRIVER_CALLS_MAX; i++) {
         struct smtp_driver_call *call = &d->calls[i];
         if (call->id != 0 && call->method == METHOD_SHARD_MESSAGE_DELIVER && call->is_over) {
             answer(d, call, err);
             smtp_driver_settle(d);
+            return;
         }
     }
+    VY_ASSERT(false); /* there was none */
 }
 
 void smtp_driver_credit(struct smtp_driver *d, size_t bytes)

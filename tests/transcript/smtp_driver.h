@@ -33,7 +33,7 @@ struct smtp_driver {
     size_t started_deliveries;
     /* How calls are answered. */
     size_t credit_bytes;   /* room of a body at the start, and given back as it is used */
-    bool holds_deliveries; /* complete ones wait for smtp_driver_end() */
+    bool holds_deliveries; /* complete ones wait for smtp_driver_end_one() */
     bool holds_credit;     /* room is told only by smtp_driver_credit() */
     unsigned failures;     /* that many deliveries end with failure_code ... */
     enum vy_code failure_code;
@@ -52,8 +52,8 @@ void smtp_driver_say(struct smtp_driver *d, const char *text); /* with its CRLFs
 void smtp_driver_settle(struct smtp_driver *d);
 /* Time passes; timers that the session asked for go off on the way. */
 void smtp_driver_pass(struct smtp_driver *d, uint64_t ms);
-/* Ends the held deliveries. */
-void smtp_driver_end(struct smtp_driver *d, struct vy_err err);
+/* Ends one of the held deliveries. */
+void smtp_driver_end_one(struct smtp_driver *d, struct vy_err err);
 void smtp_driver_credit(struct smtp_driver *d, size_t bytes);
 void smtp_driver_tls(struct smtp_driver *d);
 /* What the server has said since the last time; lives until then. */

@@ -13,3 +13,7 @@ C: RCPT TO:<"../../etc/passwd"@dev.test>
 S: 550 5.1.1 <any>
 C: RCPT TO:<%s%n%n@dev.test>
 S: 550 5.1.1 <any>
+C: RCPT TO:<../../etc/passwd@dev.test>
+S: 550 5.1.1 <any>
+C: RCPT TO:<a..b@dev.test>
+S: 550 5.1.1 <any>

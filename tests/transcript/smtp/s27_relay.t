@@ -16,4 +16,4 @@ S: 550 5.1.1 <any>
 C: RCPT TO:<other.example!user@dev.test>
 S: 550 5.1.1 <any>
 C: RCPT TO:<dev@[192.0.2.2]>
-S: 553 5.1.3 <any>
+S: 550 5.1.1 <any>

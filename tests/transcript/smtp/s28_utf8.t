@@ -16,7 +16,7 @@ S: 250 2.1.0 <any>
 Cx RCPT TO:<j\xc3\xbcrgen@dev.test>\r\n
 S: 250 2.1.5 <any>
 Cx RCPT TO:<j\xc0\xafrgen@dev.test>\r\n
-S: 501 5.1.3 <any>
+S: 553 5.6.7 <any>
 C: DATA
 S: 354 <any>
 C: .
