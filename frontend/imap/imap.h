@@ -8,9 +8,9 @@
  */
 #include "base/arena.h"
 #include "base/list.h"
+#include "frontend/imap/imap_session.h"
 #include "frontend/imap/parser.h"
 #include "frontend/imap/reader.h"
-#include "frontend/imap/session.h"
 #include "frontend/imap/view.h"
 #include "frontend/imap/writer.h"
 #include "mail/seqset.h"
@@ -131,7 +131,7 @@ struct imap_account {
 struct imap_session {
     struct session base;              /* first */
     const struct imap_limits *limits; /* borrowed */
-    const char *hostname;             /* borrowed */
+    struct vy_bytes hostname;         /* borrowed */
     struct session_peer peer;
     enum imap_state state;
     bool is_tls;

@@ -3,27 +3,30 @@
  * The flow of an IMAP session: input into commands, one command at a time, output and actions to
  * the shell, time. Everything the core does happens in session_run(), which every entry ends with.
  */
-#include "frontend/imap/session.h"
 #include "base/assert.h"
 #include "base/secret.h"
 #include "frontend/auth/sasl.h"
 #include "frontend/imap/imap.h"
+#include "frontend/imap/imap_session.h"
 #include <stdlib.h>
 
 #define INPUT_STOP_BYTES 65536U /* commands waiting behind the one being run */
 #define INPUT_BYTES_MAX 262144U /* that and what the shell had read already */
 #define OUT_KEEP_BYTES 4096U
 
-const struct imap_limits imap_limits_default = {
-    .line_bytes_max = 65536,
-    .literal_bytes_max = 8192,
-    .command_literal_bytes_max = 65536,
-    .append_bytes_max = 52428800,
-    .pipelined_commands_max = 32,
-    .bad_commands_max = 20,
-    .login_timeout_ms = 60000,
-    .idle_timeout_ms = 1800000,
-};
+struct imap_limits imap_limits_default(void)
+{
+    return (struct imap_limits){
+        .line_bytes_max = 65536,
+        .literal_bytes_max = 8192,
+        .command_literal_bytes_max = 65536,
+        .append_bytes_max = 52428800,
+        .pipelined_commands_max = 32,
+        .bad_commands_max = 20,
+        .login_timeout_ms = 60000,
+        .idle_timeout_ms = 1800000,
+    };
+}
 
 #define TO(state) (1U << IMAP_STATE_##state)
 static const uint32_t imap_state_next[IMAP_STATE_COUNT] = {
@@ -528,12 +531,12 @@ static void write_greeting(struct imap_session *s)
 {
     vy_buf_append_cstr(&s->out, "* OK [CAPABILITY ");
     imap_write_capabilities(s, &s->out);
-    vy_buf_printf(&s->out, "] %s Volary ready %016llx\r\n", s->hostname,
+    vy_buf_printf(&s->out, "] %.*s Volary ready %016llx\r\n", VY_PRI(s->hostname),
                   (unsigned long long)s->peer.trace_id[1]);
 }
 
 struct vy_err imap_session_new(const struct session_peer *peer, const struct imap_limits *limits,
-                               const char *hostname, struct session **out)
+                               struct vy_bytes hostname, struct session **out)
 {
     struct imap_session *const s = calloc(1, sizeof(*s));
     if (s == NULL) {

@@ -3,12 +3,13 @@
  */
 #include "base/assert.h"
 #include "frontend/imap/imap.h"
-#include "frontend/imap/session.h"
+#include "frontend/imap/imap_session.h"
 #include "proto/fetch_stream.h"
 #include "tests/lib/test.h"
 
 struct fixture {
     struct session *session;
+    struct imap_limits limits;
     struct vy_buf out;
     struct session_action call; /* the last one; its request is not kept */
     uint32_t calls;
@@ -82,9 +83,9 @@ static void begin(struct fixture *f)
     const struct session_peer peer = {
         .is_trusted = true, .can_start_tls = true, .trace_id = {1, 2}
     };
-    *f = (struct fixture){.is_reading = true};
+    *f = (struct fixture){.is_reading = true, .limits = imap_limits_default()};
     vy_buf_init(&f->out, 1 << 26);
-    assert_false(vy_failed(imap_session_new(&peer, &imap_limits_default, "host", &f->session)));
+    assert_false(vy_failed(imap_session_new(&peer, &f->limits, VY_LIT("host"), &f->session)));
     take_actions(f);
 }
 

@@ -344,6 +344,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 8) {
         return 0;
     }
+    const struct imap_limits limits = imap_limits_default();
     struct run run = {.random = vy_get_be64(data)};
     const struct session_peer peer = {
         .remote_ip = VY_LIT("192.0.2.1"),
@@ -352,7 +353,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .seed = {1, 2, 3, 4}
     };
     struct vy_bytes input = vy_bytes(data + 8, size - 8);
-    if (vy_failed(imap_session_new(&peer, &imap_limits_default, "host", &run.session))) {
+    if (vy_failed(imap_session_new(&peer, &limits, VY_LIT("host"), &run.session))) {
         return 0;
     }
     take_actions(&run);

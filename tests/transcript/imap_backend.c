@@ -29,6 +29,7 @@
 
 struct backend {
     struct store *store;
+    struct imap_limits limits;
     struct vy_arena arena;         /* of the call being answered */
     struct store_message *message; /* whose "| " lines come */
     struct store_mailbox *message_mailbox;
@@ -929,6 +930,7 @@ static void *backend_new(void)
     struct backend *const b = calloc(1, sizeof(*b));
     VY_ASSERT(b != NULL);
     b->store = store_new();
+    b->limits = imap_limits_default();
     vy_arena_init(&b->arena, ARENA_BYTES_MAX);
     return b;
 }
@@ -943,8 +945,8 @@ static void backend_free(void *arg)
 
 static struct vy_err session_new(void *arg, const struct session_peer *peer, struct session **out)
 {
-    (void)arg;
-    return imap_session_new(peer, &imap_limits_default, "mail.dev.test", out);
+    struct backend *const b = arg;
+    return imap_session_new(peer, &b->limits, VY_LIT("mail.dev.test"), out);
 }
 
 const struct transcript_protocol transcript_imap = {

@@ -6,7 +6,7 @@
  */
 #include "frontend/session.h"
 
-/* Defaults in imap_limits_default (promises.md section 4). */
+/* What a client may make grow, and how long it may take (promises.md section 4). */
 struct imap_limits {
     uint32_t line_bytes_max;            /* a command without its literals */
     uint32_t literal_bytes_max;         /* one literal, but for APPEND */
@@ -17,7 +17,7 @@ struct imap_limits {
     uint32_t login_timeout_ms;
     uint32_t idle_timeout_ms; /* autologout; RFC 3501 section 5.4: at least 30 min */
 };
-extern const struct imap_limits imap_limits_default;
+struct imap_limits imap_limits_default(void);
 
 /*
  * @peer      copied but for its slices, which live as long as the session
@@ -26,5 +26,5 @@ extern const struct imap_limits imap_limits_default;
  * @errors    NOMEM
  */
 VY_CHECKED struct vy_err imap_session_new(const struct session_peer *peer,
-                                          const struct imap_limits *limits, const char *hostname,
-                                          struct session **out);
+                                          const struct imap_limits *limits,
+                                          struct vy_bytes hostname, struct session **out);
