@@ -17,8 +17,8 @@
 #include "mail/header.h"
 #include "mail/param.h"
 
-#define MIME_DEPTH_MAX 50U /* parts inside parts; the message itself is depth 0 */
-#define MIME_PARTS_MAX 1000U
+#define MIME_DEPTH_MAX 50U          /* parts inside parts; the message itself is depth 0 */
+#define MIME_PARTS_MAX 1000U        /* one more stands for all that follow */
 #define MIME_BOUNDARY_BYTES_MAX 70U /* RFC 2046 section 5.1.1 */
 #define MIME_LANGUAGES_MAX 16U
 #define MIME_NONE UINT16_MAX
@@ -66,11 +66,10 @@ struct mime_fields {
     struct vy_bytes md5;
     struct vy_bytes disposition; /* lower case */
     struct param_list disposition_params;
-    struct vy_bytes languages[MIME_LANGUAGES_MAX];
+    const struct vy_bytes *languages; /* at most MIME_LANGUAGES_MAX */
     size_t language_count;
     struct vy_bytes location;
-    /* The header block with its blank line: of the root and of messages inside message/rfc822. */
-    struct vy_bytes header;
+    struct vy_bytes header; /* the header block as sent, with its blank line */
 };
 struct mime_structure {
     struct mime_tree tree;
