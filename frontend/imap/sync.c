@@ -53,30 +53,39 @@ static struct vy_err tell_gone(struct imap_session *s, struct vy_bytes vanished)
     return err;
 }
 
+/* \Recent of new messages; of those that this session was told of only. */
+static struct vy_err add_recent(struct imap_view *view, struct vy_bytes encoded)
+{
+    struct uidset uids = {.ranges = NULL};
+    struct uidset known = {.ranges = NULL};
+    struct vy_err err = uidset_decode(encoded, &uids);
+    if (!vy_failed(err)) {
+        uidset_intersect(&view->uids, &uids, &known);
+        err = uidset_error(&known);
+    }
+    for (size_t i = 0; i < known.count; i++) {
+        uidset_add_range(&view->recent, known.ranges[i].first, known.ranges[i].last);
+    }
+    uidset_deinit(&uids);
+    uidset_deinit(&known);
+    return vy_failed(err) ? err : uidset_error(&view->recent);
+}
+
 static struct vy_err tell_new(struct imap_session *s, const struct mailbox_sync_reply *reply)
 {
     struct uidset uids = {.ranges = NULL};
-    struct uidset recent = {.ranges = NULL};
     bool is_new = false;
     struct vy_err err = uidset_decode(reply->new_uids, &uids);
     if (!vy_failed(err)) {
-        err = uidset_decode(reply->recent_uids, &recent);
-    }
-    if (!vy_failed(err)) {
         err = imap_view_add(s->view, &uids, &is_new);
     }
-    for (size_t i = 0; !vy_failed(err) && is_new && i < recent.count; i++) {
-        uidset_add_range(&s->view->recent, recent.ranges[i].first, recent.ranges[i].last);
-    }
-    if (!vy_failed(err)) {
-        err = uidset_error(&s->view->recent);
-    }
-    if (!vy_failed(err) && is_new) {
-        write_exists(s);
-    }
     uidset_deinit(&uids);
-    uidset_deinit(&recent);
-    return err;
+    if (vy_failed(err) || !is_new) {
+        return err;
+    }
+    VY_TRY(add_recent(s->view, reply->recent_uids));
+    write_exists(s);
+    return vy_ok();
 }
 
 static void tell_flags(struct imap_session *s, const struct flag_change *change)
