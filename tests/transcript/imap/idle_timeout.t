@@ -1,4 +1,4 @@
-# I24: a client that is silent for 30 minutes is logged out.
+# I24: a client renews IDLE every 29 minutes (RFC 2177); one that is silent for 30 is logged out.
 S: * OK <any>
 login
 C: a1 IDLE
