@@ -2,6 +2,6 @@
 # The SASL exchange that SMTP, IMAP and ManageSieve share; from keys: how a password is prepared.
 volary_library(sasl
   SOURCES auth/sasl.c auth/sasl_plain.c auth/sasl_login.c auth/sasl_scram.c
-  LINK base $<TARGET_NAME_IF_EXISTS:mail> proto keys dep::crypto)
+  LINK base mail proto keys dep::crypto)
 volary_test(sasl_test SOURCES auth/sasl_test.c LINK sasl testlib)
 volary_fuzzer(fuzz_sasl SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_sasl.c LINK sasl)

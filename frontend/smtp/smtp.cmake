@@ -4,7 +4,7 @@ volary_library(smtp
   SOURCES smtp/session.c smtp/profile.c smtp/log.c smtp/reply.c smtp/reader.c smtp/commands.c smtp/line.c smtp/path.c
     smtp/address.c smtp/pipelining.c smtp/header.c smtp/data.c smtp/trace.c smtp/delivery.c smtp/message.c
     smtp/cmd_session.c smtp/cmd_auth.c smtp/cmd_mail.c smtp/cmd_rcpt.c smtp/cmd_data.c smtp/cmd_bdat.c
-  LINK base $<TARGET_NAME_IF_EXISTS:mail> proto sasl dep::crypto)
+  LINK base mail proto sasl dep::crypto)
 
 if(VOLARY_TESTS)
   set(smtp_double ${CMAKE_SOURCE_DIR}/tests/transcript)
@@ -13,3 +13,5 @@ endif()
 volary_fuzzer(fuzz_smtp_data SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_smtp_data.c LINK smtp)
 volary_fuzzer(fuzz_smtp_session SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_smtp_session.c LINK smtp_double)
 volary_test(smtp_session_test SOURCES smtp/smtp_session_test.c LINK smtp_double testlib)
+volary_test(smtp_data_test SOURCES smtp/data_test.c LINK smtp testlib)
+volary_test(smtp_path_test SOURCES smtp/path_test.c LINK smtp testlib)

@@ -35,7 +35,8 @@ static void take_all(struct vy_bytes in, size_t cut, bool is_chunk, struct outco
     vy_buf_init(&o->out, 64U * 1024U * 1024U);
     smtp_data_init(&data, 65536, &config);
     o->status = SMTP_DATA_MORE;
-    while (at < in.len && o->status == SMTP_DATA_MORE && data.fault != SMTP_DATA_BARE_EOL) {
+    while (at < in.len && o->status == SMTP_DATA_MORE &&
+           (is_chunk || data.fault != SMTP_DATA_BARE_EOL)) {
         const struct vy_bytes piece = vy_bytes_slice(in, at, cut);
         struct vy_bytes rest = piece;
         o->status = is_chunk ? smtp_data_take_chunk(&data, &left, &rest, &o->out, SIZE_MAX)
@@ -47,7 +48,7 @@ static void take_all(struct vy_bytes in, size_t cut, bool is_chunk, struct outco
     }
     o->fault = data.fault;
     o->size_bytes = data.size_bytes;
-    o->unread = data.fault == SMTP_DATA_BARE_EOL ? 0 : in.len - at;
+    o->unread = data.fault == SMTP_DATA_BARE_EOL && !is_chunk ? 0 : in.len - at;
 }
 
 static void check(const struct outcome *o, bool is_chunk)

@@ -167,8 +167,9 @@ static void answer(struct smtp_driver *d, struct smtp_driver_call *call, struct 
                               vy_buf_bytes(&ended.body), ended.key, &reply);
         err = vy_failed(err) ? err : stored;
     }
+    const bool is_empty = vy_failed(err) || vy_buf_len(&reply) == 0;
     d->session->ops->call_ended(d->session, ended.id, err,
-                                vy_failed(err) ? vy_bytes(NULL, 0) : vy_buf_bytes(&reply), 0);
+                                is_empty ? vy_bytes("", 0) : vy_buf_bytes(&reply), 0);
     vy_buf_deinit(&reply);
     call_free(&ended);
 }
