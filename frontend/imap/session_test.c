@@ -5,6 +5,7 @@
 #include "frontend/imap/imap.h"
 #include "frontend/imap/imap_session.h"
 #include "proto/fetch_stream.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
 struct fixture {
@@ -363,6 +364,121 @@ static void an_idle_session_is_small(void **state)
     end(&f);
 }
 
+/* ---- every allocation of a small session fails once ---- */
+
+struct canned {
+    struct vy_buf login, open, stream, empty, found, sync;
+};
+
+static void encode(struct vy_buf *out, const struct vy_pb_desc *desc, const void *message)
+{
+    vy_buf_init(out, 1 << 20);
+    assert_false(vy_failed(vy_pb_encode(desc, message, out)));
+}
+
+static void make_replies(struct canned *canned)
+{
+    static const uint8_t uids[] = {1, 9}; /* 1:10 */
+    const struct vy_bytes keywords[] = {VY_LIT("$Junk")};
+    const struct mailbox_info info = {
+        .mailbox_id = 3, .uidvalidity = 1, .uidnext = 11, .highest_modseq = 5};
+    const struct login_reply login = {.result = LOGIN_RESULT_OK,
+                                      .account_id = 7,
+                                      .account_epoch = 1,
+                                      .session_token = VY_LIT("t")};
+    const struct mailbox_open_reply opened = {.info = &info,
+                                              .uids = vy_bytes(uids, 2),
+                                              .recent_uids = vy_bytes(uids, 2),
+                                              .keywords_count = 1,
+                                              .keywords = keywords};
+    const struct message_search_reply found = {.uids = vy_bytes(uids, 2)};
+    const struct flag_change change = {.uid = 5, .flags = 1, .modseq = 8};
+    const struct mailbox_sync_reply synced = {
+        .vanished = vy_bytes(uids, 2), .changed_count = 1, .changed = &change, .highest_modseq = 9};
+    const struct shard_empty_reply empty = {.modseq = 0};
+    encode(&canned->login, &login_reply_desc, &login);
+    encode(&canned->open, &mailbox_open_reply_desc, &opened);
+    encode(&canned->found, &message_search_reply_desc, &found);
+    encode(&canned->sync, &mailbox_sync_reply_desc, &synced);
+    encode(&canned->empty, &shard_empty_reply_desc, &empty);
+    vy_buf_init(&canned->stream, 1 << 22);
+    write_large_message(&canned->stream);
+}
+
+static void free_replies(struct canned *canned)
+{
+    vy_buf_deinit(&canned->login);
+    vy_buf_deinit(&canned->open);
+    vy_buf_deinit(&canned->stream);
+    vy_buf_deinit(&canned->empty);
+    vy_buf_deinit(&canned->found);
+    vy_buf_deinit(&canned->sync);
+}
+
+static void answer_canned(struct fixture *f, const struct vy_buf *reply)
+{
+    if (!f->is_closed) {
+        f->session->ops->call_ended(f->session, f->call.call_id, vy_ok(), vy_buf_bytes(reply), 0);
+        take_actions(f);
+        vy_buf_reset(&f->out);
+    }
+}
+
+static void send_if_open(struct fixture *f, const char *text)
+{
+    if (!f->is_closed) {
+        send(f, text);
+    }
+}
+
+static void play_small_session(struct fixture *f, const struct canned *canned)
+{
+    send_if_open(f, "0 LOGIN \"a\\\"b\" {1+}\r\nc\r\n");
+    answer_canned(f, &canned->login);
+    send_if_open(f, "1 SELECT INBOX\r\n");
+    answer_canned(f, &canned->open);
+    send_if_open(f, "2 FETCH 1:3,5 (FLAGS BODY.PEEK[HEADER.FIELDS (To)])\r\n");
+    if (!f->is_closed) {
+        f->session->ops->call_data(f->session, f->call.call_id,
+                                   vy_bytes_slice(vy_buf_bytes(&canned->stream), 0, 20));
+        take_actions(f);
+    }
+    answer_canned(f, &canned->empty);
+    send_if_open(f, "3 SEARCH OR SUBJECT x (1:2 NOT UID 3)\r\n");
+    answer_canned(f, &canned->found);
+    send_if_open(f, "4 NOOP\r\n");
+    answer_canned(f, &canned->sync);
+    send_if_open(f, "5 LIST \"\" (a* b%)\r\n");
+    send_if_open(f, "6 LOGOUT\r\n");
+}
+
+static void no_allocation_that_fails_does_harm(void **state)
+{
+    (void)state;
+    struct canned canned;
+    const struct session_peer peer = {.is_trusted = true};
+    bool fired = true;
+    make_replies(&canned);
+    uint64_t n = 1;
+    for (; fired; n++) {
+        struct fixture f = {.is_reading = true, .limits = imap_limits_default()};
+        vy_buf_init(&f.out, 1 << 20);
+        assert_non_null(vy_buf_reserve(&f.out, 1 << 19));
+        (void)fault_begin(n);
+        if (!vy_failed(imap_session_new(&peer, &f.limits, VY_LIT("host"), &f.session))) {
+            take_actions(&f);
+            play_small_session(&f, &canned);
+        }
+        fired = fault_end();
+        if (f.session != NULL) {
+            f.session->ops->free(f.session);
+        }
+        vy_buf_deinit(&f.out);
+    }
+    assert_true(n > 20); /* it did allocate */
+    free_replies(&canned);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +493,7 @@ int main(void)
         cmocka_unit_test(reading_stops_while_append_has_no_room),
         cmocka_unit_test(sequences_of_a_million_messages_are_told_a_window_at_a_time),
         cmocka_unit_test(an_idle_session_is_small),
+        cmocka_unit_test(no_allocation_that_fails_does_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
