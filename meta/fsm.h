@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Meta's state machine: a command in, a result out, through a transaction. Deterministic: chance,
+ * ids and key material are in the command, the time is the entry's. Knows neither links nor
+ * threads; what changed is handed out as events, in the order of the log.
+ *
+ * One file per concern: domain.c account.c alias.c credential.c login.c audit.c topology.c.
+ */
+#include "meta/tables.h"
+#include "proto/meta.pb.h"
+#include "replica/idem.h"
+#include <pthread.h>
+
+#define META_COMMAND_VERSION 1U
+#define META_ALIAS_TARGETS_MAX 1000U /* S12; also the whole expansion */
+#define META_ALIAS_DEPTH_MAX 10U     /* S12 */
+#define META_TEXT_BYTES_MAX 1024U    /* disabled text, labels and the like */
+#define META_OPERATION_BYTES_MAX 32U
+#define META_FINGERPRINT_BYTES 16U
+#define META_LOGIN_FAILED_ROWS_MAX 10000U                /* LOGIN-2, of one account */
+#define META_LOGIN_KEEP_MS (30ULL * 24 * 60 * 60 * 1000) /* LOGIN-2 */
+#define META_LAST_USED_STEP_MS (60U * 1000) /* how exact an app password's last use is */
+#define META_NO_ACCOUNT 0U                  /* logins of unknown names are rows of this one */
+
+/* What caches must know of; index of the entry that did it. */
+struct fsm_event {
+    uint64_t index;
+    uint64_t account_id;
+    uint64_t account_epoch;
+    enum account_state state;
+    uint8_t address_len;
+    uint8_t address[META_ADDRESS_BYTES_MAX];
+    bool map_changed;
+};
+/* @thread the writer's; inside apply. The event is the caller's. */
+typedef void (*fsm_event_fn)(void *arg, const struct fsm_event *event);
+
+struct meta_fsm {
+    struct replica_fsm base; /* first */
+    struct vy_arena arena;   /* of the entry being applied */
+    struct vy_buf scratch;   /* a row being encoded */
+    fsm_event_fn on_event;   /* may be NULL */
+    void *on_event_arg;
+    /* Told on the loop (replica.h); may be NULL. */
+    void (*on_applied)(void *arg, uint64_t index);
+    void (*on_leader_change)(void *arg, bool is_leader, uint64_t term);
+    void *listener_arg;
+};
+
+void meta_fsm_init(struct meta_fsm *fsm);
+void meta_fsm_deinit(struct meta_fsm *fsm);
+
+/* The row of a command: what to call it in the audit chain. NONE: not recorded by itself. */
+enum audit_action meta_command_action(const struct meta_command *command);

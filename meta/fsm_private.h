@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the files of the state machine share. A handler checks everything first, then returns if
+ * the step is dry (validate_only), then writes; it refuses by fsm_refuse, and an error it returns
+ * ends the process.
+ */
+#include "base/assert.h"
+#include "meta/directory.h"
+#include "meta/fsm.h"
+
+struct fsm_step {
+    struct meta_fsm *fsm;
+    struct txn *txn;
+    const struct replica_entry_meta *entry;
+    struct meta_view view;
+    const struct meta_command *command;
+    struct meta_result result; /* outcome OK until refused */
+    uint64_t audit_account_id; /* whose record it is; a handler sets it */
+    uint64_t audit_credential_id;
+};
+
+/* Each takes the command's own member, which is set. */
+VY_CHECKED struct vy_err domain_apply_create(struct fsm_step *step);
+VY_CHECKED struct vy_err domain_apply_set(struct fsm_step *step);
+VY_CHECKED struct vy_err domain_apply_delete(struct fsm_step *step);
+VY_CHECKED struct vy_err account_apply_create(struct fsm_step *step);
+VY_CHECKED struct vy_err account_apply_state(struct fsm_step *step);
+VY_CHECKED struct vy_err account_apply_quota(struct fsm_step *step);
+VY_CHECKED struct vy_err alias_apply_create(struct fsm_step *step);
+VY_CHECKED struct vy_err alias_apply_delete(struct fsm_step *step);
+VY_CHECKED struct vy_err credential_apply_password(struct fsm_step *step);
+VY_CHECKED struct vy_err credential_apply_app_create(struct fsm_step *step);
+VY_CHECKED struct vy_err credential_apply_app_delete(struct fsm_step *step);
+VY_CHECKED struct vy_err login_apply(struct fsm_step *step);
+VY_CHECKED struct vy_err topology_apply_bootstrap(struct fsm_step *step);
+VY_CHECKED struct vy_err topology_apply_register(struct fsm_step *step);
+
+/* Writes a main or app credential under the account's next number, into *account too. */
+VY_CHECKED struct vy_err credential_put_new(struct fsm_step *step, struct account_row *account,
+                                            const struct new_credential *secret);
+
+/* Appends one record to the chain; sequence and hash are filled here. */
+VY_CHECKED struct vy_err audit_append(struct fsm_step *step, struct audit_row *record);
+
+/* Refuses the command: what and why, for people. Always ok, to be returned at once. */
+VY_CHECKED struct vy_err fsm_refuse(struct fsm_step *step, enum meta_outcome outcome,
+                                    const char *format, ...) VY_PRINTF(3, 4);
+static inline bool fsm_is_refused(const struct fsm_step *step)
+{
+    return step->result.outcome != META_OUTCOME_OK;
+}
+static inline bool fsm_is_dry(const struct fsm_step *step)
+{
+    return step->command->validate_only;
+}
+VY_CHECKED struct vy_err fsm_put(struct fsm_step *step, unsigned family, struct vy_bytes key,
+                                 const struct vy_pb_desc *desc, const void *row);
+/* The account that an operator's command names; refuses when there is none or it is going. */
+VY_CHECKED struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
+                                          struct account_row *account);
+VY_CHECKED struct vy_err fsm_put_account(struct fsm_step *step, const struct account_row *account);
+void fsm_tell_account(struct fsm_step *step, const struct account_row *account);
+void fsm_tell_address(struct fsm_step *step, struct vy_bytes address);
+void fsm_tell_map(struct fsm_step *step);

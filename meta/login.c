@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Login attempts: the record in the chain (P9) and the row of LOGIN-1, one per distinct tuple with
+ * first, last and count. An OK or DISABLED is checked against the newest state once more, so that
+ * no login answers from an older epoch or a revoked credential (APP-2).
+ */
+#include "meta/fsm_private.h"
+
+#include <openssl/sha.h>
+
+#define EXPIRE_ROWS_PER_LOGIN 2U /* more than one comes in, so a backlog shrinks */
+
+static bool is_failed(enum login_verdict verdict)
+{
+    return verdict != LOGIN_VERDICT_OK;
+}
+
+/* ---- rows by tuple ---- */
+
+struct login_store {
+    struct fsm_step *step;
+    const struct cmd_login *cmd;
+    uint64_t failed_count;
+};
+
+static struct vy_err load_failed_count(struct login_store *store)
+{
+    const struct meta_key key = meta_key_u64(store->cmd->account_id);
+    struct login_stat_row row;
+    bool is_found = false;
+    VY_TRY(table_get(&store->step->view, META_FAMILY_LOGIN, meta_key_bytes(&key),
+                     &login_stat_row_desc, &row, &is_found));
+    store->failed_count = row.failed_count;
+    return vy_ok();
+}
+
+static struct vy_err save_failed_count(struct login_store *store)
+{
+    const struct meta_key key = meta_key_u64(store->cmd->account_id);
+    const struct login_stat_row row = {.failed_count = store->failed_count};
+    return fsm_put(store->step, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_stat_row_desc,
+                   &row);
+}
+
+/* Removes the oldest rows of a class while there are too many or they are too old (LOGIN-2). */
+static void expire_rows(struct login_store *store, bool failed)
+{
+    struct fsm_step *step = store->step;
+    const uint64_t account_id = store->cmd->account_id;
+    const uint64_t now_ms = step->entry->time_ms;
+    const uint64_t limit_ms = now_ms > META_LOGIN_KEEP_MS ? now_ms - META_LOGIN_KEEP_MS : 0;
+    const struct meta_key from = meta_key_login_time(account_id, failed, 0, VY_LIT(""));
+    const struct meta_key to = meta_key_login_time(account_id, failed, UINT64_MAX, VY_LIT(""));
+    const struct store_range range = {.from = meta_key_bytes(&from), .to = meta_key_bytes(&to)};
+    struct store_iter *iter = txn_iter(step->txn, META_FAMILY_LOGIN_TIME, &range);
+    for (unsigned i = 0; i < EXPIRE_ROWS_PER_LOGIN && iter->is_valid; i++) {
+        const uint64_t last_ms = vy_get_be64(iter->key.data + 9);
+        const bool is_over = failed && store->failed_count > META_LOGIN_FAILED_ROWS_MAX;
+        if (last_ms >= limit_ms && !is_over) {
+            break;
+        }
+        const struct meta_key row = meta_key_login(account_id, vy_bytes_from(iter->key, 17));
+        struct meta_key time = {.len = iter->key.len};
+        memcpy(time.data, iter->key.data, iter->key.len);
+        store_iter_next(iter);
+        txn_delete(step->txn, META_FAMILY_LOGIN, meta_key_bytes(&row));
+        txn_delete(step->txn, META_FAMILY_LOGIN_TIME, meta_key_bytes(&time));
+        store->failed_count -= failed && store->failed_count > 0 ? 1 : 0;
+    }
+    store_iter_free(iter);
+}
+
+static struct vy_err put_row(struct login_store *store, struct login_row *row, bool is_known)
+{
+    struct fsm_step *step = store->step;
+    const struct cmd_login *cmd = store->cmd;
+    const bool failed = is_failed(cmd->verdict);
+    const struct meta_key key = meta_key_login(cmd->account_id, cmd->tuple_hash);
+    if (is_known) {
+        const struct meta_key old =
+            meta_key_login_time(cmd->account_id, failed, row->last_ms, cmd->tuple_hash);
+        txn_delete(step->txn, META_FAMILY_LOGIN_TIME, meta_key_bytes(&old));
+    } else {
+        *row = (struct login_row){.verdict = cmd->verdict,
+                                  .protocol = cmd->protocol,
+                                  .mechanism = cmd->mechanism,
+                                  .first_ms = step->entry->time_ms,
+                                  .sealed = cmd->sealed};
+        store->failed_count += failed ? 1 : 0;
+    }
+    row->last_ms = step->entry->time_ms;
+    row->count += VY_MAX(cmd->count, 1);
+    const struct meta_key time =
+        meta_key_login_time(cmd->account_id, failed, row->last_ms, cmd->tuple_hash);
+    txn_put(step->txn, META_FAMILY_LOGIN_TIME, meta_key_bytes(&time), VY_LIT("1"));
+    return fsm_put(step, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, row);
+}
+
+static struct vy_err note_login(struct fsm_step *step, const struct cmd_login *cmd)
+{
+    struct login_store store = {.step = step, .cmd = cmd};
+    const struct meta_key key = meta_key_login(cmd->account_id, cmd->tuple_hash);
+    struct login_row row;
+    bool is_known = false;
+    VY_TRY(table_get(&step->view, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, &row,
+                     &is_known));
+    if (!is_known) { /* a known tuple adds no row, so the hot path reads one and writes two */
+        VY_TRY(load_failed_count(&store));
+    }
+    VY_TRY(put_row(&store, &row, is_known));
+    if (is_known) {
+        return vy_ok();
+    }
+    expire_rows(&store, true);
+    expire_rows(&store, false);
+    return save_failed_count(&store);
+}
+
+/* ---- what the answer rests on ---- */
+
+static struct vy_err touch_credential(struct fsm_step *step, const struct cmd_login *cmd,
+                                      bool *is_current)
+{
+    struct credential_row row;
+    VY_TRY(credential_get(&step->view, cmd->account_id, cmd->credential_id, &row, is_current));
+    const bool is_app = row.secret != NULL && row.secret->kind == CREDENTIAL_KIND_APP;
+    if (!*is_current || !is_app || cmd->verdict != LOGIN_VERDICT_OK ||
+        step->entry->time_ms < row.last_used_ms + META_LAST_USED_STEP_MS) {
+        return vy_ok();
+    }
+    const struct meta_key key = meta_key_u64_pair(cmd->account_id, cmd->credential_id);
+    row.last_used_ms = step->entry->time_ms;
+    return fsm_put(step, META_FAMILY_CREDENTIAL, meta_key_bytes(&key), &credential_row_desc, &row);
+}
+
+static struct vy_err check_current(struct fsm_step *step, const struct cmd_login *cmd)
+{
+    struct account_row account;
+    bool is_found = false;
+    VY_TRY(account_get(&step->view, cmd->account_id, &account, &is_found));
+    const uint32_t state = cmd->verdict == LOGIN_VERDICT_OK ? ACCOUNT_STATE_ACTIVE : account.state;
+    bool is_current = is_found && account.epoch == cmd->account_epoch && account.state == state;
+    if (is_current) {
+        VY_TRY(touch_credential(step, cmd, &is_current));
+    }
+    return is_current ? vy_ok() : fsm_refuse(step, META_OUTCOME_STALE, "account changed meanwhile");
+}
+
+/* P18: a nonce opens one session in the whole cluster. */
+static struct vy_err check_once(struct fsm_step *step, const struct cmd_login *cmd)
+{
+    uint8_t key[IDEM_KEY_BYTES_MAX] = {'S'};
+    struct vy_bytes unused = {.len = 0};
+    if (cmd->once.len == 0 || fsm_is_refused(step)) {
+        return vy_ok();
+    }
+    SHA256(cmd->once.data, cmd->once.len, key + 1);
+    const struct vy_bytes name = vy_bytes(key, 1 + SHA256_DIGEST_LENGTH);
+    if (idem_find(step->txn, name, step->entry->time_ms, &unused)) {
+        return fsm_refuse(step, META_OUTCOME_EXISTS, "nonce was used");
+    }
+    idem_store(step->txn, name, VY_LIT("1"), step->entry->time_ms + cmd->once_ms);
+    return vy_ok();
+}
+
+struct vy_err login_apply(struct fsm_step *step)
+{
+    const struct cmd_login *cmd = step->command->login;
+    if (cmd->tuple_hash.len != META_TUPLE_BYTES) {
+        return vy_error(VY_CODE_CORRUPT, "tuple of a login");
+    }
+    if (cmd->verdict == LOGIN_VERDICT_OK || cmd->verdict == LOGIN_VERDICT_DISABLED) {
+        VY_TRY(check_current(step, cmd));
+    }
+    VY_TRY(check_once(step, cmd));
+    if (fsm_is_refused(step)) {
+        return vy_ok();
+    }
+    struct audit_row record = {.action = AUDIT_ACTION_LOGIN,
+                               .account_id = cmd->account_id,
+                               .credential_id = cmd->credential_id,
+                               .verdict = cmd->verdict,
+                               .protocol = cmd->protocol,
+                               .mechanism = cmd->mechanism,
+                               .count = VY_MAX(cmd->count, 1),
+                               .sealed = cmd->sealed};
+    VY_TRY(audit_append(step, &record));
+    step->result.account_id = cmd->account_id;
+    return note_login(step, cmd);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meta/login_service.h"
+
+#include "meta/names.h"
+#include <openssl/sha.h>
+
+/* ---- who ---- */
+
+static struct vy_err find_known(struct meta_call *call, struct login *login)
+{
+    const struct meta_view view = meta_call_view(call);
+    bool is_found = false;
+    VY_TRY(account_find(&view, login->name, &login->account, &is_found));
+    if (!is_found || login->account.state >= ACCOUNT_STATE_ERASING) {
+        return vy_ok(); /* erasing is unknown (AUTH table) */
+    }
+    login->is_known = true;
+    if (login->account.main_credential_id == 0) {
+        return vy_ok();
+    }
+    return credential_get(&view, login->account.id, login->account.main_credential_id, &login->main,
+                          &is_found);
+}
+
+struct vy_err login_find_account(struct meta_call *call, struct vy_bytes typed_name)
+{
+    struct login *login = login_of(call);
+    login->typed_name = vy_bytes_slice(typed_name, 0, LOGIN_NAME_BYTES_MAX);
+    login->is_known = false;
+    login->main = (struct credential_row){.id = 0};
+    const struct vy_err err = typed_name.len > LOGIN_NAME_BYTES_MAX
+                                  ? vy_error(VY_CODE_ARGUMENT, "name")
+                                  : names_canonical_address(&call->arena, typed_name, &login->name);
+    if (err.code == VY_CODE_ARGUMENT) {
+        login->name = vy_bytes(NULL, 0); /* cannot be parsed: unknown like others */
+        return vy_ok();
+    }
+    VY_TRY(err);
+    return find_known(call, login);
+}
+
+static struct vy_bytes name_for_hash(const struct login *login)
+{
+    return login->name.len > 0 ? login->name : login->typed_name;
+}
+
+void login_fake_bytes(const struct meta *meta, const char *purpose, const struct login *login,
+                      uint8_t out[32])
+{
+    cluster_key_mac(meta->config.key, purpose, name_for_hash(login), out);
+}
+
+void login_name_hash(const struct login *login, uint8_t out[32])
+{
+    const struct vy_bytes name = name_for_hash(login);
+    SHA256(name.data, name.len, out);
+}
+
+/* ---- challenges ---- */
+
+struct vy_err login_seal_challenge(struct meta_call *call, const struct challenge_body *body,
+                                   struct vy_bytes *out)
+{
+    struct meta *meta = call->meta;
+    return seal_message(&meta->challenge_key, meta->config.rng, &call->arena, &challenge_body_desc,
+                        body, out);
+}
+
+bool login_open_challenge(struct meta_call *call, struct challenge_body *out)
+{
+    const struct login *login = login_of(call);
+    const struct vy_err err =
+        seal_open_message(&call->meta->challenge_key, &call->arena, login->request->challenge,
+                          &challenge_body_desc, out);
+    return !vy_failed(err) && meta_now_ms(call->meta) <= out->expires_ms &&
+           out->mechanism == (uint32_t)login->request->context->mechanism;
+}
+
+/* ---- passwords ---- */
+
+enum login_verdict login_check_use(const struct meta_call *call, const struct login *login)
+{
+    const struct new_credential *used = login->matched;
+    const uint32_t protocol = (uint32_t)login->request->context->protocol;
+    if (used->kind == CREDENTIAL_KIND_APP) {
+        if (used->expires_ms != 0 && meta_now_ms(call->meta) > used->expires_ms) {
+            return LOGIN_VERDICT_EXPIRED;
+        }
+        const bool is_covered =
+            used->protocols == 0 || (protocol < 32 && (used->protocols >> protocol & 1U) != 0);
+        /* APP-4: never for administration or the web. */
+        if (!is_covered || protocol == LOGIN_PROTOCOL_ADMIN || protocol == LOGIN_PROTOCOL_HTTP) {
+            return LOGIN_VERDICT_NOPROTO;
+        }
+    }
+    return login->account.state == ACCOUNT_STATE_ACTIVE ? LOGIN_VERDICT_OK : LOGIN_VERDICT_DISABLED;
+}
+
+static bool matches(const struct new_credential *secret, const uint8_t mac[32])
+{
+    return vy_bytes_equal_secret(secret->mac, vy_bytes(mac, 32));
+}
+
+/* Compares with something in any case, so that a name without credential costs the same. */
+static bool match_main(struct login *login, enum credential_kind kind, const uint8_t mac[32])
+{
+    static const uint8_t nothing[32] = {0};
+    const struct new_credential dummy = {.mac = vy_bytes(nothing, sizeof(nothing))};
+    const struct new_credential *secret = login->main.secret;
+    const bool is_usable = secret != NULL && secret->kind == kind;
+    const bool is_equal = matches(is_usable ? secret : &dummy, mac);
+    if (is_usable && is_equal) {
+        login->matched = secret;
+        login->matched_id = login->main.id;
+    }
+    return is_usable && is_equal;
+}
+
+static struct vy_err match_app_passwords(struct meta_call *call, const uint8_t mac[32])
+{
+    struct login *login = login_of(call);
+    const struct meta_view view = meta_call_view(call);
+    const struct credential_row *rows = NULL;
+    size_t count = 0;
+    if (!login->is_known || login->account.app_password_count == 0) {
+        return vy_ok();
+    }
+    VY_TRY(credential_list(&view, login->account.id, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        const struct new_credential *secret = rows[i].secret;
+        if (secret != NULL && secret->kind == CREDENTIAL_KIND_APP && matches(secret, mac)) {
+            login->matched = secret;
+            login->matched_id = rows[i].id;
+        }
+    }
+    return vy_ok();
+}
+
+static bool wants_argon2(const struct meta *meta, const struct login *login)
+{
+    uint8_t hash[32];
+    if (login->main.secret != NULL) {
+        return login->main.secret->kind == CREDENTIAL_KIND_CHOSEN;
+    }
+    login_fake_bytes(meta, "fake-kind", login, hash);
+    return (hash[0] & 1) != 0;
+}
+
+static struct vy_err ask_for_argon2(struct meta_call *call)
+{
+    const struct login *login = login_of(call);
+    uint8_t fake[32];
+    uint8_t name_hash[32];
+    login_fake_bytes(call->meta, "fake-argon2-salt", login, fake);
+    login_name_hash(login, name_hash);
+    const bool is_real =
+        login->main.secret != NULL && login->main.secret->kind == CREDENTIAL_KIND_CHOSEN;
+    const struct vy_bytes salt =
+        is_real ? login->main.secret->argon2_salt : vy_bytes(fake, PASSWORD_SALT_BYTES);
+    const struct challenge_body body = {.expires_ms = meta_now_ms(call->meta) + LOGIN_CHALLENGE_MS,
+                                        .name_hash = vy_bytes(name_hash, sizeof(name_hash)),
+                                        .salt = salt,
+                                        .mechanism = (uint32_t)login->request->context->mechanism,
+                                        .credential_id = is_real ? login->main.id : 0};
+    struct login_reply reply = {.result = LOGIN_RESULT_NEED_ARGON2,
+                                .salt = salt,
+                                .argon2_memory_kib = PASSWORD_ARGON2_MEMORY_KIB,
+                                .argon2_passes = PASSWORD_ARGON2_PASSES,
+                                .argon2_lanes = PASSWORD_ARGON2_LANES};
+    if (is_real) {
+        reply.argon2_memory_kib = login->main.secret->argon2_memory_kib;
+        reply.argon2_passes = login->main.secret->argon2_passes;
+        reply.argon2_lanes = login->main.secret->argon2_lanes;
+    }
+    VY_TRY(login_seal_challenge(call, &body, &reply.challenge));
+    meta_call_reply(call, &reply);
+    return vy_ok();
+}
+
+static void finish_password(struct meta_call *call)
+{
+    struct login *login = login_of(call);
+    if (login->matched != NULL) {
+        login_finish(call, login_check_use(call, login));
+        return;
+    }
+    login_finish(call, login->is_known ? LOGIN_VERDICT_BADPASSWORD : LOGIN_VERDICT_BADUSER);
+}
+
+/* First call: SHA-256 of the password. */
+static struct vy_err decide_by_hash(struct meta_call *call)
+{
+    struct login *login = login_of(call);
+    uint8_t mac[32];
+    password_mac_hash(call->meta->config.key, login->request->password_hash, mac);
+    if (!match_main(login, CREDENTIAL_KIND_GENERATED, mac)) {
+        VY_TRY(match_app_passwords(call, mac));
+    }
+    if (login->matched == NULL && wants_argon2(call->meta, login)) {
+        return ask_for_argon2(call);
+    }
+    finish_password(call);
+    return vy_ok();
+}
+
+/* Second call: the Argon2id tag for the salt we gave. */
+static struct vy_err decide_by_tag(struct meta_call *call)
+{
+    struct login *login = login_of(call);
+    struct challenge_body body;
+    uint8_t name_hash[32];
+    uint8_t mac[32];
+    login_name_hash(login, name_hash);
+    if (!login_open_challenge(call, &body) ||
+        !vy_bytes_equal(body.name_hash, vy_bytes(name_hash, sizeof(name_hash)))) {
+        login_finish(call, LOGIN_VERDICT_BADPROTOCOL);
+        return vy_ok();
+    }
+    password_mac_argon2(call->meta->config.key, login->request->argon2_tag, mac);
+    if (match_main(login, CREDENTIAL_KIND_CHOSEN, mac) && login->main.id != body.credential_id) {
+        login->matched = NULL; /* the password was set anew in between */
+    }
+    finish_password(call);
+    return vy_ok();
+}
+
+/* AUTH-3: acting for somebody else needs a grant, and there are none. */
+static struct vy_err is_foreign_authzid(struct meta_call *call, bool *out)
+{
+    const struct login *login = login_of(call);
+    struct vy_bytes canonical = {.len = 0};
+    *out = false;
+    if (login->authzid.len == 0 || vy_bytes_equal(login->authzid, login->typed_name)) {
+        return vy_ok();
+    }
+    const struct vy_err err =
+        login->authzid.len > LOGIN_NAME_BYTES_MAX
+            ? vy_error(VY_CODE_ARGUMENT, "authorization identity")
+            : names_canonical_address(&call->arena, login->authzid, &canonical);
+    *out = err.code == VY_CODE_ARGUMENT || !vy_bytes_equal(canonical, login->name);
+    return err.code == VY_CODE_ARGUMENT ? vy_ok() : err;
+}
+
+static struct vy_err decide_password(struct meta_call *call)
+{
+    struct login *login = login_of(call);
+    bool is_foreign = false;
+    VY_TRY(login_find_account(call, login->request->context->typed_name));
+    VY_TRY(is_foreign_authzid(call, &is_foreign));
+    login->matched = NULL;
+    if (is_foreign) {
+        login_finish(call, LOGIN_VERDICT_BADAUTHZID);
+        return vy_ok();
+    }
+    if (login->request->argon2_tag.len > 0) {
+        return decide_by_tag(call);
+    }
+    return decide_by_hash(call);
+}
+
+void login_decide(struct meta_call *call)
+{
+    const struct login *login = login_of(call);
+    if (login->request->scram_client_final.len > 0) {
+        login_scram_finish(call);
+        return;
+    }
+    if (login->request->scram_client_first.len > 0) {
+        login_scram_start(call);
+        return;
+    }
+    const struct vy_err err = decide_password(call);
+    if (vy_failed(err)) { /* nothing was answered: a table could not be read */
+        meta_call_fail(call, err);
+    }
+}
+
+static bool is_well_formed(const struct login_request *request)
+{
+    const struct login_context *context = request->context;
+    if (context == NULL || context->mechanism == LOGIN_MECHANISM_NONE ||
+        context->protocol == LOGIN_PROTOCOL_NONE) {
+        return false;
+    }
+    const bool is_scram = context->mechanism == LOGIN_MECHANISM_SCRAM_SHA_256 ||
+                          context->mechanism == LOGIN_MECHANISM_SCRAM_SHA_256_PLUS;
+    const size_t scram_bytes = request->scram_client_first.len + request->scram_client_final.len;
+    return is_scram ? scram_bytes > 0
+                    : scram_bytes == 0 && (request->password_hash.len == 32 ||
+                                           request->argon2_tag.len == PASSWORD_TAG_BYTES);
+}
+
+void login_call_start(struct meta_call *call)
+{
+    const struct login_request *request = call->message;
+    if (meta_call_needs_leader(call)) {
+        return;
+    }
+    struct login *login = VY_ARENA_NEW(&call->arena, struct login);
+    if (login == NULL || !is_well_formed(request)) {
+        meta_call_fail(call, vy_error(VY_CODE_ARGUMENT, "login request"));
+        return;
+    }
+    login->request = request;
+    login->authzid = request->context->authzid;
+    call->state = login;
+    login_decide(call);
+}

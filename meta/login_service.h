@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Signing in: what the three files share. login_service.c decides (passwords), login_scram.c runs
+ * the two rounds of SCRAM, login_record.c commits the record and gives the answer.
+ *
+ * Unknown names take the same path as known ones: a dummy account whose credential never matches,
+ * with a salt and a kind that a keyed hash of the name decides (AUTH-1, A1, A8).
+ */
+#include "meta/meta_private.h"
+#include "meta/password.h"
+#include "meta/scram.h"
+
+#define LOGIN_NAME_BYTES_MAX 1024U
+#define LOGIN_FIELD_BYTES_MAX 512U      /* of what frontends tell about a connection */
+#define LOGIN_CHALLENGE_MS (60U * 1000) /* between the calls of one sign-in */
+
+struct login {
+    const struct login_request *request;
+    struct vy_bytes typed_name; /* what the client said, cut at the limit */
+    struct vy_bytes authzid;
+    struct vy_bytes name; /* canonical; empty: cannot be one */
+    bool is_known;        /* account is set: an explicit main address, not erasing */
+    struct account_row account;
+    struct credential_row main;           /* secret NULL: the account has none, or is not known */
+    const struct new_credential *matched; /* which credential proved right; NULL: none */
+    uint64_t matched_id;
+    enum login_verdict verdict;
+    struct vy_bytes server_message; /* of SCRAM, goes out with OK */
+    struct vy_bytes tuple;
+    struct vy_bytes once; /* works once in the cluster: the nonce of SCRAM (P18) */
+};
+
+static inline struct login *login_of(struct meta_call *call)
+{
+    return call->state;
+}
+
+/* Finds the account and its main credential. Ok with is_known false when there is none. */
+VY_CHECKED struct vy_err login_find_account(struct meta_call *call, struct vy_bytes typed_name);
+/* Of what a keyed hash says about a name: salts and kinds of accounts that are not there. */
+void login_fake_bytes(const struct meta *meta, const char *purpose, const struct login *login,
+                      uint8_t out[32]);
+/* The password is right: may this credential be used here, is the account allowed in? */
+enum login_verdict login_check_use(const struct meta_call *call, const struct login *login);
+/* Commits the record of login->verdict, then answers. */
+void login_finish(struct meta_call *call, enum login_verdict verdict);
+/* From the start again: the account changed between decision and commit. */
+void login_decide(struct meta_call *call);
+
+void login_scram_start(struct meta_call *call);
+void login_scram_finish(struct meta_call *call);
+
+/* A hash that binds a challenge to the name it was made for. */
+void login_name_hash(const struct login *login, uint8_t out[32]);
+VY_CHECKED struct vy_err login_seal_challenge(struct meta_call *call,
+                                              const struct challenge_body *body,
+                                              struct vy_bytes *out);
+/* False: not ours, altered, expired, of another name or mechanism. */
+bool login_open_challenge(struct meta_call *call, struct challenge_body *out);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meta/meta_private.h"
+
+#include "meta/password.h"
+#include <stdlib.h>
+
+uint64_t meta_now_ms(const struct meta *meta)
+{
+    return vy_clock_wall_ms(meta->config.clock);
+}
+
+uint32_t meta_scram_iterations(const struct meta *meta)
+{
+    return meta->config.scram_iterations == 0 ? PASSWORD_SCRAM_ITERATIONS
+                                              : meta->config.scram_iterations;
+}
+
+uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot)
+{
+    for (size_t i = 0; i < cluster->slots_count; i++) {
+        if (slot >= cluster->slots[i].first && slot <= cluster->slots[i].last) {
+            return cluster->slots[i].group_id;
+        }
+    }
+    return 0;
+}
+
+/* ---- leading ---- */
+
+static void bootstrap_done(struct meta *meta, struct vy_err err, const struct meta_result *result)
+{
+    if (vy_failed(err)) {
+        vy_log(meta->config.log, VY_LOG_WARN, "meta.bootstrap.failed", VY_LOG_ERR(err));
+        return;
+    }
+    vy_log(meta->config.log, VY_LOG_INFO, "meta.bootstrap.done",
+           VY_U64("meta.outcome", result->outcome),
+           VY_U64("meta.groups", meta->config.group_count));
+}
+
+/* Slots split evenly over the groups, in their order. */
+static void propose_bootstrap(struct meta *meta)
+{
+    struct slot_span spans[META_GROUPS_MAX];
+    const size_t count = meta->config.group_count;
+    for (size_t i = 0; i < count; i++) {
+        spans[i] = (struct slot_span){.first = (uint32_t)(i * VY_SLOT_COUNT / count),
+                                      .last = (uint32_t)((i + 1) * VY_SLOT_COUNT / count - 1),
+                                      .group_id = meta->group_ids[i]};
+    }
+    struct replica_identity identity;
+    meta->group->ops->get_identity(meta->group, &identity);
+    const struct cmd_bootstrap bootstrap = {
+        .cluster_id = vy_bytes(identity.cluster_id, sizeof(identity.cluster_id)),
+        .group_ids_count = count,
+        .group_ids = meta->group_ids,
+        .slots_count = count,
+        .slots = spans,
+        .feature_level = VY_MAX(meta->config.feature_level, 1)};
+    const struct meta_command command = {.version = META_COMMAND_VERSION, .bootstrap = &bootstrap};
+    meta_propose_background(meta, &command, bootstrap_done);
+}
+
+static void bootstrap_if_new(struct meta *meta)
+{
+    struct vy_arena arena;
+    struct cluster_row row;
+    bool is_found = false;
+    vy_arena_init(&arena, 1024U * 1024);
+    const struct meta_view view = {.reader = meta->group->ops->newest(meta->group),
+                                   .arena = &arena};
+    const struct vy_err err = cluster_get(&view, &row, &is_found);
+    if (vy_failed(err)) {
+        vy_log(meta->config.log, VY_LOG_ERROR, "meta.bootstrap.unreadable", VY_LOG_ERR(err));
+    } else if (!is_found && meta->config.group_count > 0) {
+        propose_bootstrap(meta);
+    }
+    vy_arena_deinit(&arena);
+}
+
+/* Everything that was acknowledged by earlier leaders is visible here from now on. */
+static void lead_on_barrier(void *arg, struct vy_err err)
+{
+    struct meta *meta = arg;
+    if (vy_failed(err) || meta->is_stopping || !meta->group->ops->is_leader(meta->group)) {
+        return; /* told again when it leads again */
+    }
+    meta->is_ready = true;
+    meta->next_account_id = 0;
+    vy_log(meta->config.log, VY_LOG_INFO, "meta.leader.ready", VY_U64("raft.term", meta->term));
+    bootstrap_if_new(meta);
+}
+
+static void meta_on_leader_change(void *arg, bool is_leader, uint64_t term)
+{
+    struct meta *meta = arg;
+    meta->is_ready = false;
+    meta->term = term;
+    if (!is_leader || meta->is_stopping || meta->group == NULL) {
+        return;
+    }
+    const struct vy_err err = meta->group->ops->barrier(meta->group, lead_on_barrier, meta);
+    if (vy_failed(err)) {
+        vy_log(meta->config.log, VY_LOG_WARN, "meta.leader.failed", VY_LOG_ERR(err));
+    }
+}
+
+static void meta_on_applied(void *arg, uint64_t index)
+{
+    struct meta *meta = arg;
+    meta_watch_applied(meta->watch, index);
+}
+
+static void meta_on_event(void *arg, const struct fsm_event *event)
+{
+    struct meta *meta = arg;
+    meta_watch_push(meta->watch, event);
+}
+
+bool meta_is_ready(const struct meta *meta)
+{
+    return meta->is_ready && meta->group->ops->is_leader(meta->group);
+}
+
+const char *meta_leader_hint(const struct meta *meta)
+{
+    struct replica_member member;
+    return meta->group->ops->leader_hint(meta->group, &member) ? member.address : NULL;
+}
+
+/* ---- folded refusals ---- */
+
+static void fold_done(struct meta *meta, struct vy_err err, const struct meta_result *result)
+{
+    (void)result;
+    if (vy_failed(err)) { /* LOGIN-3: only a count is lost, and that is said */
+        vy_log(meta->config.log, VY_LOG_WARN, "meta.login.count_lost", VY_LOG_ERR(err));
+    }
+}
+
+static void fold_on_timer(void *arg)
+{
+    struct meta *meta = arg;
+    const uint64_t now_ms = vy_clock_mono_ms(meta->config.clock);
+    struct login_fold *fold = login_folds_take(&meta->folds, now_ms);
+    while (fold != NULL) {
+        if (fold->folded_count > 0) {
+            const struct meta_command command = {.version = META_COMMAND_VERSION,
+                                                 .login = &fold->command};
+            meta_propose_background(meta, &command, fold_done);
+        }
+        free(fold);
+        fold = login_folds_take(&meta->folds, now_ms);
+    }
+    vy_timer_start(meta->fold_timer, LOGIN_FOLD_MS / 4);
+}
+
+/* ---- life ---- */
+
+static struct vy_err build(struct meta *meta)
+{
+    VY_TRY(meta_watch_new(&meta->watch));
+    meta->fold_timer = vy_timer_new(meta->config.loop, fold_on_timer, meta);
+    if (meta->fold_timer == NULL) {
+        return vy_error(VY_CODE_NOMEM, "timer of meta");
+    }
+    meta->fsm.on_event = meta_on_event;
+    meta->fsm.on_event_arg = meta;
+    meta->fsm.on_applied = meta_on_applied;
+    meta->fsm.on_leader_change = meta_on_leader_change;
+    meta->fsm.listener_arg = meta;
+    seal_key_of_cluster(meta->config.key, "challenge", &meta->challenge_key);
+    return vy_ok();
+}
+
+struct vy_err meta_new(const struct meta_config *config, struct meta **out)
+{
+    if (config->group_count > META_GROUPS_MAX) {
+        return vy_error(VY_CODE_LIMIT, "groups of shards");
+    }
+    struct meta *meta = calloc(1, sizeof(*meta));
+    if (meta == NULL) {
+        return vy_error(VY_CODE_NOMEM, "meta");
+    }
+    meta->config = *config;
+    for (size_t i = 0; i < config->group_count; i++) {
+        meta->group_ids[i] = config->group_ids[i];
+    }
+    meta->config.group_ids = meta->group_ids;
+    meta_fsm_init(&meta->fsm);
+    login_folds_init(&meta->folds, vy_rng_u64(config->rng));
+    const struct vy_err err = build(meta);
+    if (vy_failed(err)) {
+        meta_free(meta);
+        return err;
+    }
+    *out = meta;
+    return vy_ok();
+}
+
+void meta_set_group(struct meta *meta, struct meta_group *group)
+{
+    struct replica_status status = {.applied_index = 0};
+    meta->group = group;
+    group->ops->get_status(group, &status);
+    meta_watch_set_start(meta->watch, status.applied_index);
+}
+
+struct meta_fsm *meta_get_fsm(struct meta *meta)
+{
+    return &meta->fsm;
+}
+
+struct replica *meta_get_replica(struct meta *meta)
+{
+    return meta->replica;
+}
+
+static struct vy_err open_replica(struct meta *meta, const struct replica_config *template)
+{
+    struct replica_config config = *template;
+    config.clock = meta->config.clock;
+    config.rng = meta->config.rng;
+    config.loop = meta->config.loop;
+    config.log = meta->config.log;
+    config.fsm = &meta->fsm.base;
+    VY_TRY(replica_open(&config, &meta->replica));
+    struct meta_group *group = NULL;
+    VY_TRY(meta_group_of_replica(meta->replica, &group));
+    meta_set_group(meta, group);
+    return vy_ok();
+}
+
+struct vy_err meta_open(const struct meta_config *config, const struct replica_config *replica,
+                        struct meta **out)
+{
+    struct meta *meta = NULL;
+    VY_TRY(meta_new(config, &meta));
+    const struct vy_err err = open_replica(meta, replica);
+    if (vy_failed(err)) {
+        meta_free(meta);
+        return err;
+    }
+    *out = meta;
+    return vy_ok();
+}
+
+struct vy_err meta_start(struct meta *meta)
+{
+    vy_timer_start(meta->fold_timer, LOGIN_FOLD_MS / 4);
+    return meta->replica == NULL ? vy_ok() : replica_start(meta->replica);
+}
+
+static void finish_stop(void *arg)
+{
+    struct meta *meta = arg;
+    if (meta->on_stopped != NULL) {
+        const vy_loop_fn done = meta->on_stopped;
+        meta->on_stopped = NULL;
+        done(meta->on_stopped_arg);
+    }
+}
+
+/* Commits are answered by the replica's stop; work on workers ends by itself. */
+void meta_on_call_closed(struct meta *meta)
+{
+    if (meta->is_stopping && meta->is_replica_stopped && meta->stats.calls_open == 0) {
+        vy_loop_post(meta->config.loop, finish_stop, meta);
+    }
+}
+
+static void stop_on_replica(void *arg)
+{
+    struct meta *meta = arg;
+    meta->is_replica_stopped = true;
+    meta_on_call_closed(meta);
+}
+
+void meta_stop(struct meta *meta, vy_loop_fn done, void *arg)
+{
+    meta->is_stopping = true;
+    meta->is_ready = false;
+    meta->on_stopped = done;
+    meta->on_stopped_arg = arg;
+    vy_timer_stop(meta->fold_timer);
+    if (meta->replica != NULL) {
+        replica_stop(meta->replica, stop_on_replica, meta);
+    } else {
+        vy_loop_post(meta->config.loop, stop_on_replica, meta);
+    }
+}
+
+void meta_free(struct meta *meta)
+{
+    if (meta == NULL) {
+        return;
+    }
+    vy_timer_free(meta->fold_timer);
+    if (meta->group != NULL) {
+        meta->group->ops->free(meta->group);
+    }
+    replica_free(meta->replica);
+    meta_watch_free(meta->watch);
+    login_folds_deinit(&meta->folds);
+    meta_fsm_deinit(&meta->fsm);
+    vy_wipe(&meta->challenge_key, sizeof(meta->challenge_key));
+    free(meta);
+}
+
+void meta_get_stats(const struct meta *meta, struct meta_stats *out)
+{
+    *out = meta->stats;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The meta role as one object: a replica of meta's group, the service that frontends and shards
+ * call (service.h) and the admin API (admin.h). Everything is built here and handed down; two of
+ * them can live in one process.
+ *
+ * @thread  the loop's
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/rng.h"
+#include "base/workers.h"
+#include "meta/group.h"
+#include "proto/cluster_key.h"
+
+#define META_SESSION_MS (24ULL * 60 * 60 * 1000) /* a session token's life */
+#define META_GROUPS_MAX 64U                      /* of shards, at bootstrap */
+
+struct meta;
+
+/*
+ * Tells an account's group what must hold before a command returns (design 6: fence). Called by the
+ * leader after a disable, a new password, a revoked credential or a new quota was committed; `done`
+ * once, from the loop, later: ok, or UNAVAILABLE when the group could not be told (the operator's
+ * command then ends with UNAVAILABLE; it may be repeated under its operation id).
+ */
+struct meta_fence {
+    uint64_t account_id;
+    uint64_t account_epoch;
+    uint64_t group_id; /* that owns the account's slot by the map */
+    bool set_quota;
+    uint64_t quota_bytes;
+};
+struct meta_fence_ops {
+    void (*fence)(void *arg, const struct meta_fence *fence,
+                  void (*done)(void *done_arg, struct vy_err err), void *done_arg);
+};
+
+struct meta_config {
+    /* Borrowed for the object's life. */
+    struct vy_clock *clock;
+    struct vy_rng *rng;
+    struct vy_loop *loop;
+    const struct vy_log *log;
+    struct vy_workers *workers; /* password hashing, lists, verification */
+    const struct cluster_key *key;
+    const struct meta_fence_ops *fence; /* NULL: shards learn by the watch alone */
+    void *fence_arg;
+    /* The groups of shards that a new cluster begins with; slots are split evenly, in this order.
+     * Used by the first leader of an empty cluster. None: somebody else bootstraps. Copied. */
+    const uint64_t *group_ids;
+    size_t group_count;
+    uint32_t feature_level;
+    uint32_t scram_iterations; /* 0: PASSWORD_SCRAM_ITERATIONS; the same on all members */
+    uint64_t session_ms;       /* 0: META_SESSION_MS */
+};
+
+/* Opens the replica. replica: fsm is set here; clock, rng, loop and log too.
+ * @blocks  while the store recovers. @errors as replica_open */
+VY_CHECKED struct vy_err meta_open(const struct meta_config *config,
+                                   const struct replica_config *replica, struct meta **out);
+/* With a group that somebody else runs on meta_get_fsm(): tests. group: owned, may be set later. */
+VY_CHECKED struct vy_err meta_new(const struct meta_config *config, struct meta **out);
+void meta_set_group(struct meta *meta, struct meta_group *group);
+
+VY_CHECKED struct vy_err meta_start(struct meta *meta);
+/* Answers what is open, stops the replica, then calls done. */
+void meta_stop(struct meta *meta, vy_loop_fn done, void *arg);
+void meta_free(struct meta *meta); /* stopped, or never started; NULL is allowed */
+
+struct meta_fsm *meta_get_fsm(struct meta *meta);
+struct replica *meta_get_replica(struct meta *meta); /* NULL without meta_open */
+/* Leads, and sees everything that was acknowledged before it led. */
+bool meta_is_ready(const struct meta *meta);
+/* The leader's address, for NOT_LEADER; NULL: unknown. Valid until the loop turns. */
+const char *meta_leader_hint(const struct meta *meta);
+
+/* Counted since the start, for metrics. */
+struct meta_stats {
+    uint64_t logins_ok;
+    uint64_t logins_refused; /* all other verdicts, folded ones included */
+    uint64_t logins_folded;
+    uint64_t resolves;
+    uint64_t admin_calls;
+    uint64_t admin_failures;
+    uint64_t watchers;
+    uint64_t calls_open;
+};
+void meta_get_stats(const struct meta *meta, struct meta_stats *out);
+
+/*
+ * How a call ends. err.what is a literal; message is for people (what and why), the same as
+ * err.what when there is nothing better; both and reply are valid during the call only.
+ */
+typedef void (*meta_reply_fn)(void *arg, struct vy_err err, const char *message,
+                              struct vy_bytes reply);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Making passwords and what is stored of them: keyed SHA-256 and SCRAM verifiers for generated
+ * ones, Argon2id for chosen ones (promises 5.4). How typed passwords are read: password_prep.h.
+ */
+#include "meta/tables.h"
+#include "proto/cluster_key.h"
+#include "proto/password_prep.h"
+
+#define PASSWORD_CHOSEN_BYTES_MIN 8U /* POL-1: bytes, after preparation */
+#define PASSWORD_SALT_BYTES 16U
+#define PASSWORD_TAG_BYTES 32U
+#define PASSWORD_ARGON2_MEMORY_KIB 19456U
+#define PASSWORD_ARGON2_PASSES 2U
+#define PASSWORD_ARGON2_LANES 1U
+#define PASSWORD_SCRAM_ITERATIONS 100000U /* promises 5.4; for fake answers too */
+#define PASSWORD_SEED_BYTES 16U
+
+/* Letters from bytes: a byte below this bound is taken modulo the alphabet, others are thrown away;
+ * so each letter is equally likely. */
+#define PASSWORD_BYTE_BOUND ((256U / PASSWORD_ALPHABET_COUNT) * PASSWORD_ALPHABET_COUNT)
+
+/* "abcde-fghjk-..." with a NUL behind it. */
+void password_generate(struct vy_rng *rng, char out[PASSWORD_SHOWN_BYTES + 1]);
+/*
+ * The same from a seed that is kept for as long as an operation id is: so that an operator who asks
+ * again after a lost answer gets the same secret, which is stored nowhere.
+ *
+ * @context  what the secret is for: operation id and account
+ */
+void password_generate_from_seed(const struct cluster_key *key, struct vy_bytes seed,
+                                 struct vy_bytes context, char out[PASSWORD_SHOWN_BYTES + 1]);
+
+/* What is stored of one secret; `row` points into the rest. */
+#define PASSWORD_SCRAM_PAIRS 2U
+struct password_verifier {
+    struct new_credential row;
+    uint8_t mac[32];
+    uint8_t argon2_salt[PASSWORD_SALT_BYTES];
+    uint8_t scram_salt[PASSWORD_SALT_BYTES];
+    struct scram_pair pairs[PASSWORD_SCRAM_PAIRS];
+    uint8_t stored_keys[PASSWORD_SCRAM_PAIRS][32];
+    uint8_t server_keys[PASSWORD_SCRAM_PAIRS][32];
+    uint8_t seed[PASSWORD_SEED_BYTES];
+};
+/*
+ * Fills out->row but for label, protocols, expires_ms and seed. The salts are in *out already.
+ *
+ * @shown   as made by password_generate; it is recognised with and without its dashes
+ * @errors  NOMEM
+ * @blocks  about 130 ms of CPU at 100,000 iterations: for workers
+ */
+VY_CHECKED struct vy_err password_make_generated(const struct cluster_key *key,
+                                                 struct vy_bytes shown, enum credential_kind kind,
+                                                 uint32_t iterations,
+                                                 struct password_verifier *out);
+/* @errors ARGUMENT too short (PASSWORD_CHOSEN_BYTES_MIN); NOMEM. @blocks about 100 ms: for workers
+ */
+VY_CHECKED struct vy_err password_make_chosen(const struct cluster_key *key,
+                                              struct vy_bytes prepared,
+                                              struct password_verifier *out);
+
+/* What is compared at login. */
+void password_mac_hash(const struct cluster_key *key, struct vy_bytes password_hash,
+                       uint8_t out[32]);
+void password_mac_argon2(const struct cluster_key *key, struct vy_bytes tag, uint8_t out[32]);
+
+/* Argon2id of a prepared password; frontends compute the same. @blocks */
+VY_CHECKED struct vy_err password_argon2(struct vy_bytes prepared, struct vy_bytes salt,
+                                         uint8_t out[PASSWORD_TAG_BYTES]);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Meta's tables: column families, keys and typed rows (proto/metalog.proto). The only place that
+ * knows how a key is built. Reads work alike on a snapshot, on the newest state and inside a
+ * transaction; nothing here scans further than a page.
+ *
+ * Address keys are domain, NUL, local part: the addresses of a domain are one range.
+ */
+#include "base/arena.h"
+#include "proto/metalog.pb.h"
+#include "replica/replica.h"
+#include "replica/store.h"
+#include "replica/txn.h"
+
+enum meta_family {
+    META_FAMILY_CLUSTER = REPLICA_FAMILY_FIRST, /* single rows, nodes */
+    META_FAMILY_DOMAIN,
+    META_FAMILY_ACCOUNT,    /* be64 id */
+    META_FAMILY_ADDRESS,    /* address key -> what is there */
+    META_FAMILY_ALIAS,      /* address key */
+    META_FAMILY_CREDENTIAL, /* be64 account, be64 credential */
+    META_FAMILY_LOGIN,      /* be64 account, tuple hash; be64 account alone: LoginStatRow */
+    META_FAMILY_LOGIN_TIME, /* be64 account, failed, be64 last time, tuple hash -> nothing */
+    META_FAMILY_AUDIT,      /* be64 sequence */
+    META_FAMILY_KEY,        /* be64 account -> wrapped key; alone, so that one can be erased */
+    META_FAMILY_END
+};
+#define META_FAMILY_COUNT ((size_t)META_FAMILY_END - META_FAMILY_CLUSTER)
+extern const struct store_family meta_families[META_FAMILY_COUNT];
+
+#define META_TUPLE_BYTES 16U
+#define META_ADDRESS_BYTES_MAX 254U /* RFC 5321 section 4.5.3.1.3, without the brackets */
+
+/* What reads need: a state and the memory for rows. */
+struct meta_view {
+    const struct store_reader *reader; /* borrowed */
+    struct vy_arena *arena;            /* borrowed; rows and all they point to live there */
+};
+
+struct meta_key {
+    size_t len;
+    uint8_t data[META_ADDRESS_BYTES_MAX + 2];
+};
+static inline struct vy_bytes meta_key_bytes(const struct meta_key *key)
+{
+    return vy_bytes(key->data, key->len);
+}
+struct meta_key meta_key_u64(uint64_t id);
+struct meta_key meta_key_u64_pair(uint64_t first, uint64_t second);
+/* address: canonical, at most META_ADDRESS_BYTES_MAX bytes, with one '@' that counts: the last. */
+struct meta_key meta_key_address(struct vy_bytes address);
+struct meta_key meta_key_login(uint64_t account_id, struct vy_bytes tuple_hash);
+struct meta_key meta_key_login_time(uint64_t account_id, bool is_failed, uint64_t last_ms,
+                                    struct vy_bytes tuple_hash);
+struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node);
+
+#define META_KEY_CLUSTER VY_LIT("cluster")
+#define META_KEY_COUNTER VY_LIT("counter")
+#define META_KEY_AUDIT_HEAD VY_LIT("audit-head")
+#define META_KEY_NODE_PREFIX VY_LIT("node/")
+
+/* *is_found tells whether *row was filled. @errors CORRUPT a row that does not decode; NOMEM; what
+ * the store says */
+VY_CHECKED struct vy_err table_get(const struct meta_view *view, unsigned family,
+                                   struct vy_bytes key, const struct vy_pb_desc *desc, void *row,
+                                   bool *is_found);
+/* The same for bytes that are no message; *out lives in the arena. */
+VY_CHECKED struct vy_err table_get_bytes(const struct meta_view *view, unsigned family,
+                                         struct vy_bytes key, struct vy_bytes *out, bool *is_found);
+VY_CHECKED struct vy_err table_decode(const struct meta_view *view, const struct vy_pb_desc *desc,
+                                      struct vy_bytes value, void *row);
+
+/* Typed reads. A row that is not there leaves a zeroed struct and *is_found false. */
+VY_CHECKED struct vy_err cluster_get(const struct meta_view *view, struct cluster_row *row,
+                                     bool *is_found);
+VY_CHECKED struct vy_err counter_get(const struct meta_view *view, struct counter_row *row);
+VY_CHECKED struct vy_err audit_head_get(const struct meta_view *view, struct audit_head_row *row);
+VY_CHECKED struct vy_err domain_get(const struct meta_view *view, struct vy_bytes name,
+                                    struct domain_row *row, bool *is_found);
+VY_CHECKED struct vy_err account_get(const struct meta_view *view, uint64_t id,
+                                     struct account_row *row, bool *is_found);
+VY_CHECKED struct vy_err address_get(const struct meta_view *view, struct vy_bytes address,
+                                     struct address_row *row, bool *is_found);
+VY_CHECKED struct vy_err alias_get(const struct meta_view *view, struct vy_bytes address,
+                                   struct alias_row *row, bool *is_found);
+VY_CHECKED struct vy_err credential_get(const struct meta_view *view, uint64_t account_id,
+                                        uint64_t credential_id, struct credential_row *row,
+                                        bool *is_found);
+VY_CHECKED struct vy_err account_key_get(const struct meta_view *view, uint64_t account_id,
+                                         struct vy_bytes *wrapped, bool *is_found);
+
+/* The account whose main address this is. */
+VY_CHECKED struct vy_err account_find(const struct meta_view *view, struct vy_bytes address,
+                                      struct account_row *row, bool *is_found);
+
+/* All credentials of an account: at most one main one and META_APP_PASSWORDS_MAX others. */
+#define META_APP_PASSWORDS_MAX 50U
+VY_CHECKED struct vy_err credential_list(const struct meta_view *view, uint64_t account_id,
+                                         const struct credential_row **out, size_t *out_count);
+#define META_NODES_MAX 1024U
+VY_CHECKED struct vy_err node_list(const struct meta_view *view, const struct node_row **out,
+                                   size_t *out_count);
+
+/* One page of a family, decoded. */
+struct table_page {
+    unsigned family;
+    struct vy_bytes from; /* first key */
+    struct vy_bytes to;   /* first key beyond; empty: none */
+    bool is_reverse;
+    size_t rows_max;
+    const struct vy_pb_desc *desc; /* NULL: rows are not decoded */
+};
+struct table_rows {
+    size_t count;
+    const struct vy_bytes *keys;
+    const void *rows; /* array of what desc describes */
+    bool is_more;
+};
+VY_CHECKED struct vy_err table_read_page(const struct meta_view *view,
+                                         const struct table_page *page, struct table_rows *out);
