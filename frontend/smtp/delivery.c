@@ -2,31 +2,8 @@
 #include "frontend/smtp/delivery.h"
 
 #include "base/assert.h"
+#include "frontend/smtp/delivery_private.h"
 #include <openssl/sha.h>
-
-enum call_state {
-    CALL_READY,  /* starts when there is something to send */
-    CALL_OPEN,   /* the body goes out */
-    CALL_SENT,   /* its end is out: the shard may have stored it */
-    CALL_PAUSED, /* starts again at retry_at_ms */
-    CALL_DONE
-};
-
-struct smtp_delivery_call {
-    enum call_state state;
-    uint64_t id;
-    uint64_t group;
-    struct deliver_recipient *recipients; /* in the arena; refused ones are taken out */
-    size_t recipients_count;
-    struct message_deliver_request request;
-    uint64_t sent_bytes; /* of the body, from its beginning */
-    size_t room_bytes;   /* may be sent */
-    uint32_t round;      /* another set of recipients is another request: another key */
-    uint32_t repeats;
-    uint64_t retry_at_ms;
-    bool is_in_doubt; /* an attempt may have been stored; only an answer under the same key tells */
-    bool wants_cancel;
-};
 
 void smtp_delivery_init(struct smtp_delivery *d, struct vy_arena *arena, uint64_t seed)
 {
@@ -59,7 +36,7 @@ static struct vy_err grow_targets(struct smtp_delivery *d)
 }
 
 /* The map keeps 1 + index: the array moves when it grows. */
-static size_t find_target(const struct smtp_delivery *d, uint64_t account_id)
+size_t smtp_delivery_find(const struct smtp_delivery *d, uint64_t account_id)
 {
     const uintptr_t found = (uintptr_t)vy_map_get(&d->by_account, account_id);
     return found == 0 ? SIZE_MAX : (size_t)found - 1;
@@ -68,7 +45,7 @@ static size_t find_target(const struct smtp_delivery *d, uint64_t account_id)
 struct vy_err smtp_delivery_add(struct smtp_delivery *d, const struct smtp_target *target,
                                 uint32_t *index)
 {
-    const size_t found = find_target(d, target->account_id);
+    const size_t found = smtp_delivery_find(d, target->account_id);
     if (found != SIZE_MAX) {
         *index = (uint32_t)found;
         return vy_ok();
@@ -152,24 +129,14 @@ static uint64_t body_end(const struct smtp_delivery *d)
     return d->body_base_bytes + vy_buf_len(&d->body);
 }
 
-static bool is_body_whole(const struct smtp_delivery *d)
-{
-    return d->body_base_bytes == 0;
-}
-
-static bool call_is_live(const struct smtp_delivery_call *call)
-{
-    return call->state != CALL_DONE;
-}
-
 void smtp_delivery_trim(struct smtp_delivery *d)
 {
-    if (is_body_whole(d) && vy_buf_len(&d->body) < SMTP_DELIVERY_WINDOW_BYTES) {
+    if (smtp_delivery_is_whole(d) && vy_buf_len(&d->body) < SMTP_DELIVERY_WINDOW_BYTES) {
         return; /* kept for repeats */
     }
     uint64_t least = body_end(d);
     for (size_t i = 0; i < d->calls_count; i++) {
-        if (call_is_live(&d->calls[i])) {
+        if (smtp_call_is_live(&d->calls[i])) {
             least = VY_MIN(least, d->calls[i].sent_bytes);
         }
     }
@@ -184,164 +151,9 @@ void smtp_delivery_body_over(struct smtp_delivery *d, uint64_t now_ms)
     d->commit_deadline_ms = now_ms + d->plan.commit_ms;
 }
 
-/* ---- results ---- */
-
-static void set_results(struct smtp_delivery *d, struct smtp_delivery_call *call,
-                        enum smtp_target_result result, struct vy_err err)
-{
-    for (size_t i = 0; i < call->recipients_count; i++) {
-        struct smtp_target *target = &d->targets[find_target(d, call->recipients[i].account_id)];
-        if (target->result == SMTP_TARGET_PENDING) {
-            target->result = result;
-            target->err = err;
-        }
-    }
-}
-
-static void call_over(struct smtp_delivery *d, struct smtp_delivery_call *call,
-                      enum smtp_target_result result, struct vy_err err)
-{
-    call->state = CALL_DONE;
-    set_results(d, call, result, err);
-}
-
-/* Whether the shard may have carried out a call that ended so. */
-static bool may_be_stored(const struct smtp_delivery_call *call, struct vy_err err)
-{
-    if (call->state != CALL_SENT) {
-        return false; /* without the end of the body nothing is stored */
-    }
-    return err.code == VY_CODE_UNKNOWN || err.code == VY_CODE_CLOSED || err.code == VY_CODE_IO ||
-           err.code == VY_CODE_CANCELLED || err.code == VY_CODE_INTERNAL;
-}
-
-static bool is_worth_repeating(struct vy_err err)
-{
-    return vy_code_is_retryable(err.code) && err.code != VY_CODE_FULL && err.code != VY_CODE_NOMEM;
-}
-
-static bool may_repeat(const struct smtp_delivery *d, struct vy_err err, uint64_t retry_at_ms)
-{
-    const uint64_t deadline =
-        d->is_body_over ? d->commit_deadline_ms : d->plan.body_deadline_ms + d->plan.commit_ms;
-    return is_body_whole(d) && is_worth_repeating(err) && retry_at_ms < deadline;
-}
-
-static void call_fail(struct smtp_delivery *d, struct smtp_delivery_call *call, struct vy_err err,
-                      uint32_t retry_after_ms, uint64_t now_ms)
-{
-    const uint32_t backoff =
-        VY_MIN(SMTP_DELIVERY_BACKOFF_MS << VY_MIN(call->repeats, 8U), SMTP_DELIVERY_BACKOFF_MS_MAX);
-    const uint64_t retry_at_ms = now_ms + VY_MAX(backoff, retry_after_ms);
-    call->is_in_doubt |= may_be_stored(call, err);
-    if (may_repeat(d, err, retry_at_ms)) {
-        /* The same key even where the outcome is unknown: what was stored is not stored again. */
-        call->state = CALL_PAUSED;
-        call->retry_at_ms = retry_at_ms;
-        call->repeats++;
-        return;
-    }
-    call_over(d, call, call->is_in_doubt ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED, err);
-}
-
-static enum smtp_target_result result_of(enum deliver_outcome outcome)
-{
-    switch (outcome) {
-    case DELIVER_OUTCOME_STORED:
-        return SMTP_TARGET_STORED;
-    case DELIVER_OUTCOME_OVER_QUOTA:
-        return SMTP_TARGET_OVER_QUOTA;
-    case DELIVER_OUTCOME_NO_ACCOUNT:
-        return SMTP_TARGET_NO_ACCOUNT;
-    case DELIVER_OUTCOME_NONE:
-    case DELIVER_OUTCOME_REFUSED:
-        break;
-    }
-    return SMTP_TARGET_REFUSED;
-}
-
-static enum deliver_outcome outcome_for(const struct message_deliver_reply *reply,
-                                        uint64_t account_id)
-{
-    for (size_t i = 0; i < reply->results_count; i++) {
-        if (reply->results[i].account_id == account_id) {
-            return reply->results[i].outcome;
-        }
-    }
-    return DELIVER_OUTCOME_NONE;
-}
-
-/* Gives refused recipients their result and takes them off the call. How many went. */
-static size_t take_refusals(struct smtp_delivery *d, struct smtp_delivery_call *call,
-                            const struct message_deliver_reply *reply)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < call->recipients_count; i++) {
-        const uint64_t account_id = call->recipients[i].account_id;
-        const enum deliver_outcome outcome = outcome_for(reply, account_id);
-        if (outcome == DELIVER_OUTCOME_STORED || outcome == DELIVER_OUTCOME_NONE) {
-            call->recipients[kept++] = call->recipients[i];
-        } else {
-            d->targets[find_target(d, account_id)].result = result_of(outcome);
-        }
-    }
-    const size_t gone = call->recipients_count - kept;
-    call->recipients_count = kept;
-    return gone;
-}
-
-static bool is_all_stored(const struct smtp_delivery_call *call,
-                          const struct message_deliver_reply *reply)
-{
-    for (size_t i = 0; i < call->recipients_count; i++) {
-        if (outcome_for(reply, call->recipients[i].account_id) != DELIVER_OUTCOME_STORED) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Some recipients were refused, so the group stored nothing. */
-static void call_refused(struct smtp_delivery *d, struct smtp_delivery_call *call,
-                         const struct message_deliver_reply *reply)
-{
-    const size_t gone = take_refusals(d, call, reply);
-    if (gone == 0) { /* neither stored nor refused: not an answer */
-        call_over(d, call, SMTP_TARGET_UNKNOWN,
-                  vy_error(VY_CODE_INTERNAL, "delivery reply without results"));
-        return;
-    }
-    if (call->recipients_count > 0 && d->plan.is_per_recipient && is_body_whole(d)) {
-        call->state = CALL_READY; /* once more for those that remain */
-        call->round++;
-        call->repeats = 0;
-        call->is_in_doubt = false;
-        return;
-    }
-    call_over(d, call, SMTP_TARGET_FAILED,
-              vy_error(VY_CODE_CONFLICT, "another recipient was refused"));
-}
-
-static void call_answered(struct smtp_delivery *d, struct smtp_delivery_call *call,
-                          struct vy_bytes reply)
-{
-    struct message_deliver_reply message = {.results_count = 0};
-    struct vy_arena scratch;
-    vy_arena_init(&scratch, SMTP_DELIVERY_WINDOW_BYTES);
-    const struct vy_err err = vy_pb_decode(&message_deliver_reply_desc, &scratch, reply, &message);
-    if (vy_failed(err)) {
-        call_over(d, call, SMTP_TARGET_UNKNOWN, err);
-    } else if (is_all_stored(call, &message)) {
-        call_over(d, call, SMTP_TARGET_STORED, vy_ok());
-    } else {
-        call_refused(d, call, &message);
-    }
-    vy_arena_deinit(&scratch);
-}
-
 /* ---- calls ---- */
 
-static struct smtp_delivery_call *find_call(struct smtp_delivery *d, uint64_t call_id)
+struct smtp_delivery_call *smtp_delivery_find_call(struct smtp_delivery *d, uint64_t call_id)
 {
     for (size_t i = 0; i < d->calls_count; i++) {
         struct smtp_delivery_call *call = &d->calls[i];
@@ -354,49 +166,30 @@ static struct smtp_delivery_call *find_call(struct smtp_delivery *d, uint64_t ca
 
 bool smtp_delivery_writable(struct smtp_delivery *d, uint64_t call_id, size_t bytes)
 {
-    struct smtp_delivery_call *call = find_call(d, call_id);
+    struct smtp_delivery_call *call = smtp_delivery_find_call(d, call_id);
     if (call != NULL) {
         call->room_bytes += bytes;
     }
     return call != NULL;
 }
 
-/* Ends the calls that cannot have stored anything: without the end of the body nothing is. */
-static void cancel_unsent(struct smtp_delivery *d)
+void smtp_delivery_cancel_unsent(struct smtp_delivery *d)
 {
     for (size_t i = 0; i < d->calls_count; i++) {
         struct smtp_delivery_call *call = &d->calls[i];
-        if (call_is_live(call) && call->state != CALL_SENT && !call->is_in_doubt) {
+        if (smtp_call_is_live(call) && call->state != CALL_SENT && !call->is_in_doubt) {
             call->wants_cancel = call->state == CALL_OPEN;
-            call_over(d, call, SMTP_TARGET_FAILED, vy_error(VY_CODE_CANCELLED, "given up"));
+            smtp_delivery_call_over(d, call, SMTP_TARGET_FAILED,
+                                    vy_error(VY_CODE_CANCELLED, "given up"));
         }
     }
-}
-
-bool smtp_delivery_ended(struct smtp_delivery *d, uint64_t call_id, struct vy_err err,
-                         struct vy_bytes reply, uint32_t retry_after_ms, uint64_t now_ms)
-{
-    struct smtp_delivery_call *call = find_call(d, call_id);
-    if (call == NULL) {
-        return false;
-    }
-    if (vy_failed(err)) {
-        call_fail(d, call, err, retry_after_ms, now_ms);
-    } else {
-        call_answered(d, call, reply);
-    }
-    if (smtp_delivery_is_lost(d)) {
-        cancel_unsent(d);
-    }
-    smtp_delivery_trim(d);
-    return true;
 }
 
 void smtp_delivery_give_up(struct smtp_delivery *d)
 {
     VY_ASSERT(!d->is_body_over);
     d->is_given_up = true;
-    cancel_unsent(d);
+    smtp_delivery_cancel_unsent(d);
     vy_buf_reset(&d->body);
     vy_buf_release(&d->body);
 }
@@ -418,11 +211,11 @@ void smtp_delivery_tick(struct smtp_delivery *d, uint64_t now_ms)
         if (call->state == CALL_PAUSED && now_ms >= call->retry_at_ms) {
             call->state = CALL_READY;
         }
-        if (d->is_body_over && now_ms >= d->commit_deadline_ms && call_is_live(call)) {
+        if (d->is_body_over && now_ms >= d->commit_deadline_ms && smtp_call_is_live(call)) {
             const bool is_unknown = call->state == CALL_SENT || call->is_in_doubt;
             call->wants_cancel = call->state == CALL_OPEN || call->state == CALL_SENT;
-            call_over(d, call, is_unknown ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED,
-                      vy_error(VY_CODE_UNAVAILABLE, "no answer in time"));
+            smtp_delivery_call_over(d, call, is_unknown ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED,
+                                    vy_error(VY_CODE_UNAVAILABLE, "no answer in time"));
         }
     }
 }
@@ -441,7 +234,7 @@ uint64_t smtp_delivery_wake_ms(const struct smtp_delivery *d)
 bool smtp_delivery_is_finished(const struct smtp_delivery *d)
 {
     for (size_t i = 0; i < d->calls_count; i++) {
-        if (call_is_live(&d->calls[i])) {
+        if (smtp_call_is_live(&d->calls[i])) {
             return false;
         }
     }

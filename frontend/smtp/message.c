@@ -169,7 +169,7 @@ static void add_outcome(struct outcome *outcome, const struct smtp_target *targe
     }
 }
 
-static void log_outcome(struct smtp_session *s, enum vy_log_level level, const char *event,
+static void outcome_log(struct smtp_session *s, enum vy_log_level level, const char *event,
                         const struct outcome *outcome)
 {
     smtp_log(s, level, event, VY_STR("smtp.sender", s->tx->sender),
@@ -178,6 +178,16 @@ static void log_outcome(struct smtp_session *s, enum vy_log_level level, const c
              VY_U64("msg.bytes", s->tx->message->data.size_bytes),
              VY_CSTR("err.code", vy_code_name(outcome->worst->err.code)),
              VY_CSTR("err.what", outcome->worst->err.what == NULL ? "" : outcome->worst->err.what));
+}
+
+/* Few failures of a shard say that trying again is in vain; the others may pass. */
+static void reply_failed(struct smtp_session *s, struct vy_err err)
+{
+    if (err.code == VY_CODE_LIMIT || err.code == VY_CODE_DENIED) {
+        smtp_reply_trace_id(s, vy_code_smtp_reply(err.code), "Message refused");
+    } else {
+        smtp_reply_failure(s, err);
+    }
 }
 
 static void reply_refused(struct smtp_session *s, const struct outcome *outcome)
@@ -198,7 +208,7 @@ static void reply_refused(struct smtp_session *s, const struct outcome *outcome)
     case SMTP_TARGET_UNKNOWN:
         break;
     }
-    smtp_reply_failure(s, outcome->worst->err);
+    reply_failed(s, outcome->worst->err);
 }
 
 /* False: nothing may be answered, the session is over. */
@@ -207,22 +217,22 @@ static bool reply_outcome(struct smtp_session *s, const struct outcome *outcome)
     if (outcome->worst->result == SMTP_TARGET_UNKNOWN) {
         /* P3: "no" would be a lie if a copy is there, "yes" if none is. Only a broken connection
          * leaves it open. */
-        log_outcome(s, VY_LOG_WARN, "smtp.delivery.unknown", outcome);
+        outcome_log(s, VY_LOG_WARN, "smtp.delivery.unknown", outcome);
         smtp_close(s, "outcome of a delivery is unknown");
         return false;
     }
     if (outcome->stored_count == outcome->count) {
-        log_outcome(s, VY_LOG_INFO, "smtp.delivery.stored", outcome);
+        outcome_log(s, VY_LOG_INFO, "smtp.delivery.stored", outcome);
         smtp_reply_trace_id(s, "250 2.0.0", "Stored");
         return true;
     }
     if (outcome->stored_count > 0) {
         /* Groups disagree: see delivery.h. */
-        log_outcome(s, VY_LOG_WARN, "smtp.delivery.partial", outcome);
+        outcome_log(s, VY_LOG_WARN, "smtp.delivery.partial", outcome);
         smtp_reply_failure(s, vy_error(VY_CODE_CONFLICT, "stored for some recipients only"));
         return true;
     }
-    log_outcome(s, VY_LOG_INFO, "smtp.delivery.refused", outcome);
+    outcome_log(s, VY_LOG_INFO, "smtp.delivery.refused", outcome);
     reply_refused(s, outcome);
     return true;
 }

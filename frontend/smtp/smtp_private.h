@@ -16,6 +16,7 @@
 #define SMTP_INPUT_BYTES_MAX (192U * 1024U) /* the mark and what is handed in at once */
 #define SMTP_OUT_BYTES_MAX (64U * 1024U)
 #define SMTP_OUT_HIGH_BYTES (32U * 1024U) /* unsent replies at which commands wait */
+#define SMTP_RATE_WINDOW_MS 60000U        /* body_rate_min is measured over this */
 #define SMTP_HELO_BYTES_MAX 255U
 #define SMTP_TX_ARENA_BYTES_MAX (512U * 1024U)
 #define SMTP_CANCELS_BYTES_MAX (64U * 1024U)
@@ -198,6 +199,12 @@ void smtp_lookup(struct smtp_session *s, uint32_t method, const struct vy_pb_des
 void smtp_command_done(struct smtp_session *s, uint64_t delay_ms);
 struct vy_bytes smtp_helo(const struct smtp_session *s);
 struct vy_bytes smtp_account_name(const struct smtp_session *s);
+
+bool smtp_has_body_input(const struct smtp_session *s); /* bytes of a message are awaited */
+
+/* ---- actions.c ---- */
+/* What the state asks for; false: nothing, until more happens. */
+bool smtp_action_next(struct smtp_session *s, struct session_action *out);
 
 /* ---- log.c ---- */
 /* Queues an event; values are copied. */

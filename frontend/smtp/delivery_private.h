@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What delivery.c (groups, body, actions) and delivery_result.c (answers) share. */
+#include "frontend/smtp/delivery.h"
+
+enum smtp_call_state {
+    CALL_READY,  /* starts when there is something to send */
+    CALL_OPEN,   /* the body goes out */
+    CALL_SENT,   /* its end is out: the shard may have stored it */
+    CALL_PAUSED, /* starts again at retry_at_ms */
+    CALL_DONE
+};
+
+struct smtp_delivery_call {
+    enum smtp_call_state state;
+    uint64_t id;
+    uint64_t group;
+    struct deliver_recipient *recipients; /* in the arena; refused ones are taken out */
+    size_t recipients_count;
+    struct message_deliver_request request;
+    uint64_t sent_bytes; /* of the body, from its beginning */
+    size_t room_bytes;   /* may be sent */
+    uint32_t round;      /* another set of recipients is another request: another key */
+    uint32_t repeats;
+    uint64_t retry_at_ms;
+    bool is_in_doubt; /* an attempt may have been stored; only an answer under the same key tells */
+    bool wants_cancel;
+};
+
+/* Index, or SIZE_MAX. */
+size_t smtp_delivery_find(const struct smtp_delivery *d, uint64_t account_id);
+/* One that the shell knows, or NULL. */
+struct smtp_delivery_call *smtp_delivery_find_call(struct smtp_delivery *d, uint64_t call_id);
+/* No more for this call; recipients without a result get this one. */
+void smtp_delivery_call_over(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                             enum smtp_target_result result, struct vy_err err);
+/* Ends the calls that cannot have stored anything: without the end of the body nothing is. */
+void smtp_delivery_cancel_unsent(struct smtp_delivery *d);
+
+static inline bool smtp_delivery_is_whole(const struct smtp_delivery *d)
+{
+    return d->body_base_bytes == 0;
+}
+static inline bool smtp_call_is_live(const struct smtp_delivery_call *call)
+{
+    return call->state != CALL_DONE;
+}

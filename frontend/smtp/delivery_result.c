@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the shards answered, and what is repeated. */
+#include "frontend/smtp/delivery_private.h"
+
+static void set_results(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                        enum smtp_target_result result, struct vy_err err)
+{
+    for (size_t i = 0; i < call->recipients_count; i++) {
+        struct smtp_target *target =
+            &d->targets[smtp_delivery_find(d, call->recipients[i].account_id)];
+        if (target->result == SMTP_TARGET_PENDING) {
+            target->result = result;
+            target->err = err;
+        }
+    }
+}
+
+void smtp_delivery_call_over(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                             enum smtp_target_result result, struct vy_err err)
+{
+    call->state = CALL_DONE;
+    set_results(d, call, result, err);
+}
+
+/* Whether the shard may have carried out a call that ended so. */
+static bool may_be_stored(const struct smtp_delivery_call *call, struct vy_err err)
+{
+    if (call->state != CALL_SENT) {
+        return false; /* without the end of the body nothing is stored */
+    }
+    return err.code == VY_CODE_UNKNOWN || err.code == VY_CODE_CLOSED || err.code == VY_CODE_IO ||
+           err.code == VY_CODE_CANCELLED || err.code == VY_CODE_INTERNAL;
+}
+
+static bool is_worth_repeating(struct vy_err err)
+{
+    return vy_code_is_retryable(err.code) && err.code != VY_CODE_FULL && err.code != VY_CODE_NOMEM;
+}
+
+static bool may_repeat(const struct smtp_delivery *d, struct vy_err err, uint64_t retry_at_ms)
+{
+    const uint64_t deadline =
+        d->is_body_over ? d->commit_deadline_ms : d->plan.body_deadline_ms + d->plan.commit_ms;
+    return smtp_delivery_is_whole(d) && is_worth_repeating(err) && retry_at_ms < deadline;
+}
+
+static void call_fail(struct smtp_delivery *d, struct smtp_delivery_call *call, struct vy_err err,
+                      uint32_t retry_after_ms, uint64_t now_ms)
+{
+    const uint32_t backoff =
+        VY_MIN(SMTP_DELIVERY_BACKOFF_MS << VY_MIN(call->repeats, 8U), SMTP_DELIVERY_BACKOFF_MS_MAX);
+    const uint64_t retry_at_ms = now_ms + VY_MAX(backoff, retry_after_ms);
+    call->is_in_doubt |= may_be_stored(call, err);
+    if (may_repeat(d, err, retry_at_ms)) {
+        /* The same key even where the outcome is unknown: what was stored is not stored again. */
+        call->state = CALL_PAUSED;
+        call->retry_at_ms = retry_at_ms;
+        call->repeats++;
+        return;
+    }
+    smtp_delivery_call_over(d, call, call->is_in_doubt ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED,
+                            err);
+}
+
+static enum smtp_target_result result_of(enum deliver_outcome outcome)
+{
+    switch (outcome) {
+    case DELIVER_OUTCOME_STORED:
+        return SMTP_TARGET_STORED;
+    case DELIVER_OUTCOME_OVER_QUOTA:
+        return SMTP_TARGET_OVER_QUOTA;
+    case DELIVER_OUTCOME_NO_ACCOUNT:
+        return SMTP_TARGET_NO_ACCOUNT;
+    case DELIVER_OUTCOME_NONE:
+    case DELIVER_OUTCOME_REFUSED:
+        break;
+    }
+    return SMTP_TARGET_REFUSED;
+}
+
+static enum deliver_outcome outcome_for(const struct message_deliver_reply *reply,
+                                        uint64_t account_id)
+{
+    for (size_t i = 0; i < reply->results_count; i++) {
+        if (reply->results[i].account_id == account_id) {
+            return reply->results[i].outcome;
+        }
+    }
+    return DELIVER_OUTCOME_NONE;
+}
+
+/* Gives refused recipients their result and takes them off the call. How many went. */
+static size_t take_refusals(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                            const struct message_deliver_reply *reply)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < call->recipients_count; i++) {
+        const uint64_t account_id = call->recipients[i].account_id;
+        const enum deliver_outcome outcome = outcome_for(reply, account_id);
+        if (outcome == DELIVER_OUTCOME_STORED || outcome == DELIVER_OUTCOME_NONE) {
+            call->recipients[kept++] = call->recipients[i];
+        } else {
+            d->targets[smtp_delivery_find(d, account_id)].result = result_of(outcome);
+        }
+    }
+    const size_t gone = call->recipients_count - kept;
+    call->recipients_count = kept;
+    return gone;
+}
+
+static bool is_all_stored(const struct smtp_delivery_call *call,
+                          const struct message_deliver_reply *reply)
+{
+    for (size_t i = 0; i < call->recipients_count; i++) {
+        if (outcome_for(reply, call->recipients[i].account_id) != DELIVER_OUTCOME_STORED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Some recipients were refused, so the group stored nothing. */
+static void call_refused(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                         const struct message_deliver_reply *reply)
+{
+    const size_t gone = take_refusals(d, call, reply);
+    if (gone == 0) { /* neither stored nor refused: not an answer */
+        smtp_delivery_call_over(d, call, SMTP_TARGET_UNKNOWN,
+                                vy_error(VY_CODE_INTERNAL, "delivery reply without results"));
+        return;
+    }
+    if (call->recipients_count > 0 && d->plan.is_per_recipient && smtp_delivery_is_whole(d)) {
+        call->state = CALL_READY; /* once more for those that remain */
+        call->round++;
+        call->repeats = 0;
+        call->is_in_doubt = false;
+        return;
+    }
+    smtp_delivery_call_over(d, call, SMTP_TARGET_FAILED,
+                            vy_error(VY_CODE_CONFLICT, "another recipient was refused"));
+}
+
+static void call_answered(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                          struct vy_bytes reply)
+{
+    struct message_deliver_reply message = {.results_count = 0};
+    struct vy_arena scratch;
+    vy_arena_init(&scratch, SMTP_DELIVERY_WINDOW_BYTES);
+    const struct vy_err err = vy_pb_decode(&message_deliver_reply_desc, &scratch, reply, &message);
+    if (vy_failed(err)) {
+        smtp_delivery_call_over(d, call, SMTP_TARGET_UNKNOWN, err);
+    } else if (is_all_stored(call, &message)) {
+        smtp_delivery_call_over(d, call, SMTP_TARGET_STORED, vy_ok());
+    } else {
+        call_refused(d, call, &message);
+    }
+    vy_arena_deinit(&scratch);
+}
+
+bool smtp_delivery_ended(struct smtp_delivery *d, uint64_t call_id, struct vy_err err,
+                         struct vy_bytes reply, uint32_t retry_after_ms, uint64_t now_ms)
+{
+    struct smtp_delivery_call *call = smtp_delivery_find_call(d, call_id);
+    if (call == NULL) {
+        return false;
+    }
+    if (vy_failed(err)) {
+        call_fail(d, call, err, retry_after_ms, now_ms);
+    } else {
+        call_answered(d, call, reply);
+    }
+    if (smtp_delivery_is_lost(d)) {
+        smtp_delivery_cancel_unsent(d);
+    }
+    smtp_delivery_trim(d);
+    return true;
+}
