@@ -64,20 +64,25 @@ static struct vy_err scram_unescape(struct sasl_exchange *x, struct vy_bytes in,
 }
 
 /* The binding of the flag, or doom: a client that supports bindings but saw none offered ("y")
- * while they are means someone in between took -PLUS out of the list. */
+ * while they are means someone in between took -PLUS out of the list. Meta is given the data
+ * whenever -PLUS was offered, and so sees that too. */
 static void scram_bind(struct sasl_exchange *x, struct vy_bytes flag)
 {
+    const struct session_tls *tls = &x->peer.tls;
+    const bool is_offered = sasl_has_binding(&x->peer);
     if (!x->mechanism->needs_binding) {
-        const bool is_downgraded = vy_bytes_equal(flag, VY_LIT("y")) && sasl_has_binding(&x->peer);
+        const bool is_downgraded = vy_bytes_equal(flag, VY_LIT("y")) && is_offered;
         x->is_doomed |= is_downgraded || vy_bytes_starts_with(flag, VY_LIT("p="));
-        return;
-    }
-    if (vy_bytes_equal(flag, VY_LIT("p=tls-exporter"))) {
-        x->scram.binding = x->peer.tls.exporter;
+    } else if (vy_bytes_equal(flag, VY_LIT("p=tls-exporter"))) {
+        x->scram.binding = tls->exporter;
     } else if (vy_bytes_equal(flag, VY_LIT("p=tls-server-end-point"))) {
-        x->scram.binding = x->peer.tls.end_point;
+        x->scram.binding = tls->end_point;
     }
-    x->is_doomed |= x->scram.binding.len == 0;
+    x->is_doomed |= x->mechanism->needs_binding && x->scram.binding.len == 0;
+    x->request.channel_binding = x->scram.binding;
+    if (is_offered && x->scram.binding.len == 0) {
+        x->request.channel_binding = tls->exporter.len > 0 ? tls->exporter : tls->end_point;
+    }
 }
 
 static struct vy_err scram_take_first(struct sasl_exchange *x, struct vy_bytes message)

@@ -456,6 +456,7 @@ static void scram_ends_with_the_clients_empty_line(void **state)
     struct sasl_step step = start(x, "SCRAM-SHA-256", VY_LIT("n,,n=dev=2Cx=3Dy,r=c"));
     assert_int_equal(step.kind, SASL_STEP_CALL);
     assert_bytes(step.request->scram_client_first, "n,,n=dev=2Cx=3Dy,r=c");
+    assert_int_equal(step.request->channel_binding.len, sizeof(exporter)); /* -PLUS was offered */
     assert_bytes(step.request->context->typed_name, "dev,x=y");
     step = answer(x, &scram_first);
     assert_int_equal(step.kind, SASL_STEP_CHALLENGE);

@@ -3,6 +3,8 @@
 
 #include "mail/smtp_path.h"
 
+#define ADDRESS_TEXT_BYTES_MAX 1024U /* folding may make a local part longer */
+
 /* The parts as mail/smtp_path.h reads them: stricter than what a path may be. */
 static struct vy_err parse(struct vy_arena *arena, const struct smtp_path *path,
                            struct vy_bytes hostname, struct mail_path *out)
@@ -12,6 +14,20 @@ static struct vy_err parse(struct vy_arena *arena, const struct smtp_path *path,
     }
     *out = (struct mail_path){.local = path->local, .domain = hostname};
     return vy_ok();
+}
+
+static struct vy_err join(struct vy_arena *arena, const struct mail_path *parts,
+                          struct vy_bytes *out)
+{
+    struct vy_buf text;
+    vy_buf_init(&text, ADDRESS_TEXT_BYTES_MAX);
+    mail_path_append(&text, parts);
+    struct vy_err err = vy_buf_error(&text);
+    if (!vy_failed(err)) {
+        err = vy_arena_dup(arena, vy_buf_bytes(&text), out);
+    }
+    vy_buf_deinit(&text);
+    return err;
 }
 
 struct vy_err smtp_address_canonical(struct vy_arena *arena, const struct smtp_path *path,
@@ -31,13 +47,5 @@ struct vy_err smtp_address_canonical(struct vy_arena *arena, const struct smtp_p
     }
     VY_TRY(mail_local_canonical(arena, parts.local, &local));
     VY_TRY(mail_domain_canonical(arena, parts.domain, &domain));
-    uint8_t *text = vy_arena_alloc(arena, local.len + 1 + domain.len);
-    if (text == NULL) {
-        return vy_error(VY_CODE_LIMIT, "address");
-    }
-    memcpy(text, local.data, local.len);
-    text[local.len] = '@';
-    memcpy(text + local.len + 1, domain.data, domain.len);
-    *out = vy_bytes(text, local.len + 1 + domain.len);
-    return vy_ok();
+    return join(arena, &(struct mail_path){.local = local, .domain = domain}, out);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The form in which meta knows addresses (meta.proto, ResolveRequest). */
+/* The form in which meta is asked about addresses (meta.proto, ResolveRequest): one for all
+ * spellings, the local part quoted only where it must be. */
 #include "base/arena.h"
 #include "frontend/smtp/path.h"
 

@@ -260,7 +260,9 @@ void smtp_resume_rcpt(struct smtp_session *s, struct vy_err err, struct vy_bytes
     if (!vy_failed(err)) {
         err = vy_pb_decode(&resolve_reply_desc, &scratch, reply, &answer);
     }
-    if (vy_failed(err)) {
+    if (err.code == VY_CODE_ARGUMENT) {
+        refuse_rcpt(s, "550 5.1.1", "No such mailbox here"); /* meta knows no such name */
+    } else if (vy_failed(err)) {
         smtp_reply_failure(s, err);
     } else {
         take_answer(s, &answer);

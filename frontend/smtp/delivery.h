@@ -9,6 +9,10 @@
  * In LMTP a recipient that is refused does not refuse the others: the group is asked once more
  * without it. A group stores all or nothing (proto/shard.proto).
  *
+ * The key lives as long as the session. A client's own retry on a new connection (P3: the same
+ * Message-ID, envelope and body within 15 minutes) needs a token that the group keeps: not here
+ * yet.
+ *
  * Not here yet: one decision for several groups (stage, decide, release; design section 8). Until
  * then a message whose groups disagree is answered 451 and logged as smtp.delivery.partial, and the
  * groups that stored it keep it.

@@ -2,6 +2,8 @@
 /* Command lines: bounded while they are read (S6), faults noted for the answer (S5, S7). */
 #include "frontend/smtp/smtp_private.h"
 
+#define LINE_KEPT_BYTES 1024U /* of memory between commands */
+
 void smtp_reader_reset(struct smtp_session *s)
 {
     if (s->line.data != NULL) {
@@ -9,6 +11,9 @@ void smtp_reader_reset(struct smtp_session *s)
         vy_wipe(s->line.data, s->line.end);
     }
     vy_buf_reset(&s->line);
+    if (s->line.capacity > LINE_KEPT_BYTES) {
+        vy_buf_release(&s->line);
+    }
     s->is_line_bad = false;
     s->has_line_nul = false;
     s->is_line_too_long = false;

@@ -11,5 +11,8 @@ S: 451 4.3.0 <any>
 fail META_RESOLVE DENIED
 C: RCPT TO:<dev@dev.test>
 S: 451 4.3.0 <any>
+fail META_RESOLVE ARGUMENT
+C: RCPT TO:<dev@dev.test>
+S: 550 5.1.1 <any>
 C: RCPT TO:<dev@dev.test>
 S: 250 2.1.5 <any>
