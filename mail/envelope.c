@@ -6,6 +6,9 @@
 #include "mail/header.h"
 #include "mail/imap_string.h"
 
+/* One list: the field twice and ADDRESS_COUNT_MAX entries. */
+#define ADDRESSES_BYTES_MAX (4U * 1024U * 1024U)
+
 enum envelope_field {
     ENVELOPE_DATE,
     ENVELOPE_SUBJECT,
@@ -79,37 +82,49 @@ static void append_address(struct vy_buf *out, const struct address *address)
     vy_buf_append_byte(out, ')');
 }
 
-/* An address list; *has_any is false when there is none (then NIL was written). */
-static struct vy_err append_addresses(struct vy_buf *out, struct vy_arena *scratch,
-                                      struct vy_bytes raw, bool *has_any)
+static void append_list(struct vy_buf *out, const struct address_list *list)
 {
-    struct address_list list = {.count = 0};
-    if (raw.data != NULL) {
-        VY_TRY(address_list_parse(scratch, raw, &list));
-    }
-    *has_any = list.count > 0;
-    if (list.count == 0) {
+    if (list->count == 0) {
         vy_buf_append_cstr(out, "NIL");
-        return vy_ok();
+        return;
     }
     vy_buf_append_byte(out, '(');
-    for (size_t i = 0; i < list.count; i++) {
-        append_address(out, &list.items[i]);
+    for (size_t i = 0; i < list->count && !out->failed; i++) {
+        append_address(out, &list->items[i]);
     }
     vy_buf_append_byte(out, ')');
-    return vy_ok();
+}
+
+/* An address list; *has_any is false when there is none (then NIL was written). The list has an
+ * arena of its own: those of a thousand messages inside one another must not add up. */
+static struct vy_err append_addresses(struct vy_buf *out, struct vy_bytes raw, bool *has_any)
+{
+    struct address_list list = {.count = 0};
+    struct vy_arena arena;
+    struct vy_err err = vy_ok();
+
+    vy_arena_init(&arena, ADDRESSES_BYTES_MAX);
+    if (raw.data != NULL) {
+        err = address_list_parse(&arena, raw, &list);
+    }
+    if (!vy_failed(err)) {
+        *has_any = list.count > 0;
+        append_list(out, &list);
+    }
+    vy_arena_deinit(&arena);
+    return err;
 }
 
 /* Sender and Reply-To: as From, when absent or empty. */
-static struct vy_err append_or_from(struct vy_buf *out, struct vy_arena *scratch,
-                                    const struct values *values, enum envelope_field field)
+static struct vy_err append_or_from(struct vy_buf *out, const struct values *values,
+                                    enum envelope_field field)
 {
     bool has_any = false;
     const size_t from = vy_buf_len(out);
-    VY_TRY(append_addresses(out, scratch, values->raw[field], &has_any));
+    VY_TRY(append_addresses(out, values->raw[field], &has_any));
     if (!has_any && !out->failed) {
         vy_buf_truncate(out, from);
-        VY_TRY(append_addresses(out, scratch, values->raw[ENVELOPE_FROM], &has_any));
+        VY_TRY(append_addresses(out, values->raw[ENVELOPE_FROM], &has_any));
     }
     return vy_ok();
 }
@@ -123,10 +138,10 @@ static struct vy_err append_field(struct vy_buf *out, struct vy_arena *scratch,
     case ENVELOPE_TO:
     case ENVELOPE_CC:
     case ENVELOPE_BCC:
-        return append_addresses(out, scratch, values->raw[field], &has_any);
+        return append_addresses(out, values->raw[field], &has_any);
     case ENVELOPE_SENDER:
     case ENVELOPE_REPLY_TO:
-        return append_or_from(out, scratch, values, field);
+        return append_or_from(out, values, field);
     case ENVELOPE_DATE:
     case ENVELOPE_SUBJECT:
     case ENVELOPE_IN_REPLY_TO:

@@ -12,7 +12,7 @@
 #define SUMMARY_TEXT_BYTES_MAX                                                                     \
     (40U * 1024U)                     /* envelope, body, bodystructure: longer ones are left out */
 #define SUMMARY_FIELD_BYTES_MAX 8192U /* subject, from, to, cc; longer ones are cut */
-#define SUMMARY_REFERENCES_MAX 100U
+#define SUMMARY_REFERENCES_MAX 100U   /* the last ones, and 8 KiB in all */
 #define SUMMARY_MESSAGE_ID_BYTES_MAX 998U
 #define SUMMARY_PREVIEW_CHARS_MAX 256U /* IMAP-P1; show at most 200 */
 #define SUMMARY_PREVIEW_SCAN_BYTES (1024U * 1024U)
@@ -71,7 +71,12 @@ VY_CHECKED struct vy_err summary_parts(struct vy_arena *arena, const struct summ
                                        struct mime_tree *out);
 /* Takes the next id off *rest (start with summary->references); false at the end or on damage. */
 bool summary_next_reference(struct vy_bytes *rest, struct vy_bytes *out);
-/* A text that was too long to keep, from the message itself. @errors LIMIT, NOMEM */
+/*
+ * A text that was too long to keep, from the message itself. Always gives a valid text: where it
+ * would be longer than `bytes_max`, one that says nothing (NILs; one opaque part).
+ * @errors LIMIT scratch; NOMEM
+ */
 enum summary_text { SUMMARY_ENVELOPE, SUMMARY_BODY, SUMMARY_BODYSTRUCTURE };
 VY_CHECKED struct vy_err summary_render(struct vy_buf *out, struct vy_arena *scratch,
-                                        struct vy_bytes message, enum summary_text text);
+                                        struct vy_bytes message, enum summary_text text,
+                                        size_t bytes_max);
