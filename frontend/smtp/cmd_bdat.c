@@ -92,6 +92,7 @@ static void discard_chunk(struct smtp_session *s, struct vy_bytes *in)
 static void take_chunk(struct smtp_session *s, struct vy_bytes *in)
 {
     struct smtp_tx *tx = s->tx;
+    smtp_delivery_trim(&tx->delivery);
     (void)smtp_data_take_chunk(&tx->message->data, &s->chunk.left_bytes, in, &tx->delivery.body,
                                SMTP_DELIVERY_WINDOW_BYTES);
     smtp_message_step(s);

@@ -45,6 +45,7 @@ bool smtp_data_receive(struct smtp_session *s, struct vy_bytes *in)
     struct smtp_tx *tx = s->tx;
     struct smtp_data *data = &tx->message->data;
     const size_t len_before = in->len;
+    smtp_delivery_trim(&tx->delivery); /* what was sent since makes room */
     const enum smtp_data_status status =
         smtp_data_take_dotted(data, in, &tx->delivery.body, SMTP_DELIVERY_WINDOW_BYTES);
     s->rate_bytes += len_before - in->len;

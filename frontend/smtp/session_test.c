@@ -269,6 +269,22 @@ static void a_slow_shard_stops_the_reading_and_nothing_is_lost(void **state)
     smtp_driver_deinit(&d);
 }
 
+/* No other event may come for a while: what one made possible is done at once. */
+static void room_that_is_granted_is_used_without_another_push(void **state)
+{
+    (void)state;
+    struct smtp_driver d;
+    begin_data(&d, "RCPT TO:<dev@dev.test>\r\n");
+    d.holds_credit = true;
+    send_lines(&d, 1024 * 1024);
+    assert_true(d.is_reading_stopped);
+    smtp_driver_credit(&d, 16 * 1024 * 1024);
+    assert_false(d.is_reading_stopped);
+    smtp_driver_say(&d, ".\r\n");
+    assert_heard(&d, "250 2.0.0 Stored");
+    smtp_driver_deinit(&d);
+}
+
 static void a_shard_is_asked_once_there_is_something_worth_it(void **state)
 {
     (void)state;
@@ -652,6 +668,7 @@ int main(void)
         cmocka_unit_test(a_message_behind_a_refused_data_is_never_read_as_commands),
         cmocka_unit_test(plaintext_behind_starttls_ends_the_session_or_is_dropped),
         cmocka_unit_test(a_slow_shard_stops_the_reading_and_nothing_is_lost),
+        cmocka_unit_test(room_that_is_granted_is_used_without_another_push),
         cmocka_unit_test(a_shard_is_asked_once_there_is_something_worth_it),
         cmocka_unit_test(a_message_far_over_the_limit_is_read_past_and_then_ended),
         cmocka_unit_test(ten_thousand_recipients_get_their_452_and_the_first_hundred_their_mail),
