@@ -39,23 +39,31 @@ static uint64_t chunk_max(const struct smtp_session *s)
     return has_message ? 2 * s->limits->message_bytes_max : STRAY_CHUNK_BYTES_MAX;
 }
 
-/* The first chunk begins the message; a refusal stands until LAST or RSET. */
+/* The first chunk begins the message. False: that was not possible. */
+static bool begin_message(struct smtp_session *s)
+{
+    return s->tx->message != NULL || !vy_failed(smtp_message_begin(s));
+}
+
+/* A refusal stands until LAST or RSET: no message may begin with its second chunk. */
 static void enter_message(struct smtp_session *s)
 {
-    const char *text = NULL;
-    const char *code = chunk_refusal(s, &text);
     struct smtp_tx *tx = s->tx;
-    if (code == NULL && tx->message == NULL) {
-        tx->has_chunk = true;
-        if (vy_failed(smtp_message_begin(s))) {
-            code = "451 4.3.0";
-            text = "Not possible right now, try again later";
-        }
+    const char *text = tx == NULL ? NULL : tx->refusal_text;
+    const char *code = tx == NULL ? NULL : tx->refusal_code;
+    if (code == NULL) {
+        code = chunk_refusal(s, &text);
+    }
+    if (code == NULL && !begin_message(s)) {
+        code = "451 4.3.0";
+        text = "Not possible right now, try again later";
     }
     s->chunk.refusal_code = code;
     s->chunk.refusal_text = text;
     if (tx != NULL) {
-        tx->has_chunk |= tx->rcpts_count > 0;
+        tx->has_chunk = true;
+        tx->refusal_code = code;
+        tx->refusal_text = text;
     }
 }
 

@@ -86,6 +86,7 @@ static struct vy_err make_calls(struct smtp_delivery *d)
     for (size_t i = 0; i < d->targets_count; i++) {
         groups_max += i == 0 || d->targets[i].group != d->targets[i - 1].group;
     }
+    d->calls_count = 0;
     d->calls = VY_ARENA_ARRAY(d->arena, groups_max, struct smtp_delivery_call);
     if (d->calls == NULL) {
         return vy_error(VY_CODE_LIMIT, "groups of a message");

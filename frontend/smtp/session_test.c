@@ -615,6 +615,29 @@ static void no_allocation_that_fails_loses_an_accepted_message(void **state)
     }
 }
 
+/* No message may begin with its second chunk. */
+static void no_allocation_that_fails_stores_a_part_of_the_chunks(void **state)
+{
+    (void)state;
+    bool is_hit = true;
+    for (uint64_t n = 1; is_hit; n++) {
+        struct smtp_driver d;
+        begin(&d, SMTP_SERVICE_MX);
+        smtp_driver_say(&d, ENVELOPE);
+        assert_true(n < 1000);
+        (void)fault_begin(n);
+        d.session->ops->receive(
+            d.session, VY_LIT("BDAT 6\r\nA: b\r\nBDAT 6\r\nC: d\r\nBDAT 2 LAST\r\n\r\n"), d.now_ms);
+        is_hit = fault_end();
+        smtp_driver_settle(&d);
+        smtp_driver_pass(&d, 100000);
+        const struct smtp_copy *copy = smtp_backend_last(d.backend, 1);
+        assert_true(copy == NULL || copy->body.len == 14);
+        assert_true(copy != NULL || is_hit);
+        smtp_driver_deinit(&d);
+    }
+}
+
 /* The same for commands: none is run in part. */
 static void no_allocation_that_fails_lets_half_a_command_run(void **state)
 {
@@ -685,6 +708,7 @@ int main(void)
         cmocka_unit_test(input_waits_while_answers_wait),
         cmocka_unit_test(a_steady_body_is_not_slow),
         cmocka_unit_test(no_allocation_that_fails_loses_an_accepted_message),
+        cmocka_unit_test(no_allocation_that_fails_stores_a_part_of_the_chunks),
         cmocka_unit_test(no_allocation_that_fails_lets_half_a_command_run),
         cmocka_unit_test(a_session_without_memory_is_none_or_ends),
     };

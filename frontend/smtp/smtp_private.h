@@ -94,9 +94,11 @@ struct smtp_tx {
     struct smtp_rcpt *rcpts;
     size_t rcpts_count;
     bool has_refused_rcpt;
-    bool is_utf8;      /* MAIL said SMTPUTF8 */
-    bool wants_header; /* DSN: RET=HDRS, kept */
-    bool has_chunk;    /* a BDAT was taken */
+    bool is_utf8;             /* MAIL said SMTPUTF8 */
+    bool wants_header;        /* DSN: RET=HDRS, kept */
+    bool has_chunk;           /* a BDAT came */
+    const char *refusal_code; /* of a chunk: stands until LAST or RSET; NULL: none. Literals */
+    const char *refusal_text;
     uint64_t deadline_ms;
     /* RCPT under way */
     struct smtp_rcpt rcpt;
