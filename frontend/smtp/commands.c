@@ -23,9 +23,9 @@
 /* clang-format off */
 static const struct smtp_command commands[] = {
     /* name       services        needs                                 traits            line       start                resume */
-    { "EHLO",     SMTP_FOR_SMTP,  NO_MAIL,                             LAST | ARG,       ANY_LINE,  smtp_start_ehlo,     NULL },
-    { "HELO",     SMTP_FOR_SMTP,  NO_MAIL,                             LAST | ARG,       ANY_LINE,  smtp_start_helo,     NULL },
-    { "LHLO",     SMTP_FOR_LMTP,  NO_MAIL,                             LAST | ARG,       ANY_LINE,  smtp_start_ehlo,     NULL },
+    { "EHLO",     SMTP_FOR_SMTP,  NO_MAIL,                              LAST | ARG,       ANY_LINE,  smtp_start_ehlo,     NULL },
+    { "HELO",     SMTP_FOR_SMTP,  NO_MAIL,                              LAST | ARG,       ANY_LINE,  smtp_start_helo,     NULL },
+    { "LHLO",     SMTP_FOR_LMTP,  NO_MAIL,                              LAST | ARG,       ANY_LINE,  smtp_start_ehlo,     NULL },
     { "MAIL",     SMTP_FOR_ALL,   HELO | SIGN_IN | NO_MAIL,             ARG,              LONG,      smtp_start_mail,     smtp_resume_mail },
     { "RCPT",     SMTP_FOR_ALL,   HELO | MAIL | NO_BDAT,                ARG,              LONG,      smtp_start_rcpt,     smtp_resume_rcpt },
     { "DATA",     SMTP_FOR_ALL,   HELO | MAIL | RCPT | NO_BDAT,         LAST,             LINE,      smtp_start_data,     NULL },
@@ -99,12 +99,18 @@ static const struct smtp_command *find_command(const struct smtp_session *s, str
     return NULL;
 }
 
+/* Rows that only say no are not told. */
+static bool is_offered(const struct smtp_session *s, const struct smtp_command *command)
+{
+    return (command->services & (1U << s->profile->service)) != 0 &&
+           command->start != smtp_start_proxied && command->start != smtp_start_foreign &&
+           command->start != smtp_start_no_auth;
+}
+
 struct vy_bytes smtp_command_names(const struct smtp_session *s, struct vy_buf *scratch)
 {
     for (size_t i = 0; i < VY_COUNT_OF(commands); i++) {
-        const bool is_here = (commands[i].services & (1U << s->profile->service)) != 0;
-        if (is_here && commands[i].start != smtp_start_proxied &&
-            commands[i].start != smtp_start_foreign) {
+        if (is_offered(s, &commands[i])) {
             vy_buf_append_cstr(scratch, commands[i].name);
             vy_buf_append_byte(scratch, ' ');
         }
