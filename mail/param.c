@@ -311,6 +311,17 @@ static struct vy_err join_pieces(struct vy_arena *arena, const struct piece *pie
     return vy_ok();
 }
 
+/* As many parameters there can be, and no more than are read. */
+static size_t count_semicolons(struct vy_bytes text)
+{
+    size_t count = 0;
+    for (size_t at = vy_bytes_find_byte(text, ';', 0); at != SIZE_MAX && count < PARAM_COUNT_MAX;
+         at = vy_bytes_find_byte(text, ';', at + 1)) {
+        count++;
+    }
+    return count;
+}
+
 struct vy_err param_parse(struct vy_arena *arena, struct vy_bytes value, struct param_field *out)
 {
     struct reader r = {.arena = arena, .in = value};
@@ -320,12 +331,12 @@ struct vy_err param_parse(struct vy_arena *arena, struct vy_bytes value, struct 
     skip_space(&r);
     VY_TRY(take_plain(&r, ';', /* lower = */ true, &field.value));
     if (r.at < r.in.len) {
-        struct piece *const pieces = VY_ARENA_ARRAY(arena, PARAM_COUNT_MAX, struct piece);
+        const size_t capacity = count_semicolons(vy_bytes_from(value, r.at));
+        struct piece *const pieces = VY_ARENA_ARRAY(arena, capacity, struct piece);
         if (pieces == NULL) {
             return no_room();
         }
-        for (skip_to_semicolon(&r); r.at < r.in.len && count < PARAM_COUNT_MAX;
-             skip_to_semicolon(&r)) {
+        for (skip_to_semicolon(&r); r.at < r.in.len && count < capacity; skip_to_semicolon(&r)) {
             bool found = false;
             VY_TRY(take_piece(&r, &pieces[count], &found));
             count += found ? 1 : 0;
