@@ -50,7 +50,7 @@ static struct vy_err check_create(struct fsm_step *step, struct domain_row *doma
     return vy_ok();
 }
 
-static struct vy_err put_rows(struct fsm_step *step, struct account_row *account)
+static struct vy_err put_rows(struct fsm_step *step, struct meta_account_row *account)
 {
     const struct cmd_account_create *cmd = step->command->account_create;
     const struct meta_key id_key = meta_key_u64(cmd->account_id);
@@ -86,13 +86,13 @@ struct vy_err account_apply_create(struct fsm_step *step)
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();
     }
-    struct account_row account = {.id = cmd->account_id,
-                                  .address = cmd->address,
-                                  .state = ACCOUNT_STATE_ACTIVE,
-                                  .created_ms = step->entry->time_ms,
-                                  .quota_bytes = cmd->quota_bytes,
-                                  .epoch = 1,
-                                  .next_credential_id = 1};
+    struct meta_account_row account = {.id = cmd->account_id,
+                                       .address = cmd->address,
+                                       .state = ACCOUNT_STATE_ACTIVE,
+                                       .created_ms = step->entry->time_ms,
+                                       .quota_bytes = cmd->quota_bytes,
+                                       .epoch = 1,
+                                       .next_credential_id = 1};
     VY_TRY(put_rows(step, &account));
     VY_TRY(put_counts(step, &domain, &counter));
     step->audit_account_id = account.id;
@@ -114,7 +114,7 @@ static bool may_become(uint32_t from, uint32_t to)
 struct vy_err account_apply_state(struct fsm_step *step)
 {
     const struct cmd_account_state *cmd = step->command->account_state;
-    struct account_row account;
+    struct meta_account_row account;
     VY_TRY(fsm_find_account(step, cmd->account_id, &account));
     if (fsm_is_refused(step)) {
         return vy_ok();
@@ -138,7 +138,7 @@ struct vy_err account_apply_state(struct fsm_step *step)
 struct vy_err account_apply_quota(struct fsm_step *step)
 {
     const struct cmd_account_quota *cmd = step->command->account_quota;
-    struct account_row account;
+    struct meta_account_row account;
     VY_TRY(fsm_find_account(step, cmd->account_id, &account));
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();

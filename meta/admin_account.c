@@ -99,7 +99,7 @@ void admin_create_account(struct meta_call *call)
 static struct vy_err fill_one(const struct meta_view *view, uint64_t account_id,
                               struct admin_account *out)
 {
-    struct account_row row;
+    struct meta_account_row row;
     struct cluster_row cluster;
     bool is_found = false;
     VY_TRY(cluster_get(view, &cluster, &is_found));
@@ -231,7 +231,7 @@ static struct vy_err fill_page(struct meta_call *call, const struct meta_view *v
     }
     VY_TRY(cluster_get(view, &cluster, &is_found));
     for (size_t i = 0; i < rows->count; i++) {
-        struct account_row row;
+        struct meta_account_row row;
         if (addresses[i].kind != ADDRESS_KIND_ACCOUNT) {
             continue;
         }

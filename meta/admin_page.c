@@ -118,7 +118,7 @@ static struct vy_bytes state_text(uint32_t state)
     return VY_LIT("");
 }
 
-struct vy_err admin_fill_account(const struct meta_view *view, const struct account_row *row,
+struct vy_err admin_fill_account(const struct meta_view *view, const struct meta_account_row *row,
                                  const struct cluster_row *cluster, struct admin_account *out)
 {
     const uint16_t slot = vy_slot_of_account(row->id);

@@ -11,7 +11,7 @@ struct admin_write {
     const struct admin_write_options *options; /* never NULL */
     struct vy_bytes name;                      /* canonical: whom or what it is about */
     struct vy_bytes detail;                    /* for the audit record */
-    struct account_row account;                /* when it is about an account */
+    struct meta_account_row account;           /* when it is about an account */
     struct meta_command command;
     struct admin_secret *secret; /* when it makes a credential */
     bool sets_quota;             /* the fence takes the quota along */
@@ -75,7 +75,7 @@ void admin_read(struct meta_call *call, meta_call_fn work, meta_call_fn next);
 VY_CHECKED struct vy_err admin_text_u64(struct vy_arena *arena, uint64_t value,
                                         struct vy_bytes *out);
 VY_CHECKED struct vy_err admin_fill_account(const struct meta_view *view,
-                                            const struct account_row *row,
+                                            const struct meta_account_row *row,
                                             const struct cluster_row *cluster,
                                             struct admin_account *out);
 struct vy_bytes admin_verdict_text(enum login_verdict verdict);

@@ -2,7 +2,7 @@
 /* Credentials: one main password and app passwords, each under a number of its account. */
 #include "meta/fsm_private.h"
 
-struct vy_err credential_put_new(struct fsm_step *step, struct account_row *account,
+struct vy_err credential_put_new(struct fsm_step *step, struct meta_account_row *account,
                                  const struct new_credential *secret)
 {
     const uint64_t id = account->next_credential_id++;
@@ -29,7 +29,7 @@ static void delete_row(struct fsm_step *step, uint64_t account_id, uint64_t cred
 struct vy_err credential_apply_password(struct fsm_step *step)
 {
     const struct cmd_account_password *cmd = step->command->account_password;
-    struct account_row account;
+    struct meta_account_row account;
     VY_TRY(fsm_find_account(step, cmd->account_id, &account));
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();
@@ -49,7 +49,7 @@ struct vy_err credential_apply_password(struct fsm_step *step)
 struct vy_err credential_apply_app_create(struct fsm_step *step)
 {
     const struct cmd_app_password_create *cmd = step->command->app_password_create;
-    struct account_row account;
+    struct meta_account_row account;
     VY_TRY(fsm_find_account(step, cmd->account_id, &account));
     if (fsm_is_refused(step)) {
         return vy_ok();
@@ -69,7 +69,7 @@ struct vy_err credential_apply_app_create(struct fsm_step *step)
 struct vy_err credential_apply_app_delete(struct fsm_step *step)
 {
     const struct cmd_app_password_delete *cmd = step->command->app_password_delete;
-    struct account_row account;
+    struct meta_account_row account;
     struct credential_row row;
     bool is_found = false;
     VY_TRY(fsm_find_account(step, cmd->account_id, &account));

@@ -123,7 +123,7 @@ static void expansion_deinit(struct expansion *x)
     vy_strmap_deinit(&x->aliases);
 }
 
-static struct vy_err add_account(struct expansion *x, const struct account_row *account,
+static struct vy_err add_account(struct expansion *x, const struct meta_account_row *account,
                                  struct vy_bytes detail)
 {
     if (account->state >= ACCOUNT_STATE_SOFT_DELETED) {

@@ -18,9 +18,9 @@ enum directory_kind {
 struct directory_entry {
     enum directory_kind kind;
     bool is_catch_all;
-    struct account_row account; /* of DIRECTORY_ACCOUNT */
-    struct alias_row alias;     /* of DIRECTORY_ALIAS */
-    struct vy_bytes detail;     /* what stood behind '+' and was not part of the name */
+    struct meta_account_row account; /* of DIRECTORY_ACCOUNT */
+    struct alias_row alias;          /* of DIRECTORY_ALIAS */
+    struct vy_bytes detail;          /* what stood behind '+' and was not part of the name */
 };
 VY_CHECKED struct vy_err directory_lookup(const struct meta_view *view, struct vy_bytes address,
                                           struct directory_entry *out);

@@ -34,7 +34,7 @@ struct vy_err fsm_put(struct fsm_step *step, unsigned family, struct vy_bytes ke
 }
 
 struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
-                               struct account_row *account)
+                               struct meta_account_row *account)
 {
     bool is_found = false;
     VY_TRY(account_get(&step->view, account_id, account, &is_found));
@@ -46,11 +46,12 @@ struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
     return vy_ok();
 }
 
-struct vy_err fsm_put_account(struct fsm_step *step, const struct account_row *account)
+struct vy_err fsm_put_account(struct fsm_step *step, const struct meta_account_row *account)
 {
     const struct meta_key key = meta_key_u64(account->id);
     step->result.account_epoch = account->epoch;
-    return fsm_put(step, META_FAMILY_ACCOUNT, meta_key_bytes(&key), &account_row_desc, account);
+    return fsm_put(step, META_FAMILY_ACCOUNT, meta_key_bytes(&key), &meta_account_row_desc,
+                   account);
 }
 
 static void tell(struct fsm_step *step, struct fsm_event *event)
@@ -61,7 +62,7 @@ static void tell(struct fsm_step *step, struct fsm_event *event)
     }
 }
 
-void fsm_tell_account(struct fsm_step *step, const struct account_row *account)
+void fsm_tell_account(struct fsm_step *step, const struct meta_account_row *account)
 {
     struct fsm_event event = {.account_id = account->id,
                               .account_epoch = account->epoch,

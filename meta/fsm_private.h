@@ -37,7 +37,7 @@ VY_CHECKED struct vy_err topology_apply_bootstrap(struct fsm_step *step);
 VY_CHECKED struct vy_err topology_apply_register(struct fsm_step *step);
 
 /* Writes a main or app credential under the account's next number, into *account too. */
-VY_CHECKED struct vy_err credential_put_new(struct fsm_step *step, struct account_row *account,
+VY_CHECKED struct vy_err credential_put_new(struct fsm_step *step, struct meta_account_row *account,
                                             const struct new_credential *secret);
 
 /* Appends one record to the chain; sequence and hash are filled here. */
@@ -58,8 +58,9 @@ VY_CHECKED struct vy_err fsm_put(struct fsm_step *step, unsigned family, struct 
                                  const struct vy_pb_desc *desc, const void *row);
 /* The account that an operator's command names; refuses when there is none or it is going. */
 VY_CHECKED struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
-                                          struct account_row *account);
-VY_CHECKED struct vy_err fsm_put_account(struct fsm_step *step, const struct account_row *account);
-void fsm_tell_account(struct fsm_step *step, const struct account_row *account);
+                                          struct meta_account_row *account);
+VY_CHECKED struct vy_err fsm_put_account(struct fsm_step *step,
+                                         const struct meta_account_row *account);
+void fsm_tell_account(struct fsm_step *step, const struct meta_account_row *account);
 void fsm_tell_address(struct fsm_step *step, struct vy_bytes address);
 void fsm_tell_map(struct fsm_step *step);

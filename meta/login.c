@@ -135,7 +135,7 @@ static struct vy_err touch_credential(struct fsm_step *step, const struct cmd_lo
 
 static struct vy_err check_current(struct fsm_step *step, const struct cmd_login *cmd)
 {
-    struct account_row account;
+    struct meta_account_row account;
     bool is_found = false;
     VY_TRY(account_get(&step->view, cmd->account_id, &account, &is_found));
     const uint32_t state = cmd->verdict == LOGIN_VERDICT_OK ? ACCOUNT_STATE_ACTIVE : account.state;

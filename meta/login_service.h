@@ -21,7 +21,7 @@ struct login {
     struct vy_bytes authzid;
     struct vy_bytes name; /* canonical; empty: cannot be one */
     bool is_known;        /* account is set: an explicit main address, not erasing */
-    struct account_row account;
+    struct meta_account_row account;
     struct credential_row main;           /* secret NULL: the account has none, or is not known */
     const struct new_credential *matched; /* which credential proved right; NULL: none */
     uint64_t matched_id;

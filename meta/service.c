@@ -116,7 +116,7 @@ static struct vy_err read_account_key(struct meta_call *call, struct account_key
 {
     const struct account_key_request *request = call->message;
     const struct meta_view view = meta_call_view(call);
-    struct account_row account;
+    struct meta_account_row account;
     bool is_found = false;
     VY_TRY(account_get(&view, request->account_id, &account, &is_found));
     if (!is_found) {

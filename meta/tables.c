@@ -153,11 +153,11 @@ struct vy_err domain_get(const struct meta_view *view, struct vy_bytes name, str
     return table_get(view, META_FAMILY_DOMAIN, name, &domain_row_desc, row, is_found);
 }
 
-struct vy_err account_get(const struct meta_view *view, uint64_t id, struct account_row *row,
+struct vy_err account_get(const struct meta_view *view, uint64_t id, struct meta_account_row *row,
                           bool *is_found)
 {
     const struct meta_key key = meta_key_u64(id);
-    return table_get(view, META_FAMILY_ACCOUNT, meta_key_bytes(&key), &account_row_desc, row,
+    return table_get(view, META_FAMILY_ACCOUNT, meta_key_bytes(&key), &meta_account_row_desc, row,
                      is_found);
 }
 
@@ -192,7 +192,7 @@ struct vy_err account_key_get(const struct meta_view *view, uint64_t account_id,
 }
 
 struct vy_err account_find(const struct meta_view *view, struct vy_bytes address,
-                           struct account_row *row, bool *is_found)
+                           struct meta_account_row *row, bool *is_found)
 {
     struct address_row there;
     VY_TRY(address_get(view, address, &there, is_found));

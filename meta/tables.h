@@ -79,7 +79,7 @@ VY_CHECKED struct vy_err audit_head_get(const struct meta_view *view, struct aud
 VY_CHECKED struct vy_err domain_get(const struct meta_view *view, struct vy_bytes name,
                                     struct domain_row *row, bool *is_found);
 VY_CHECKED struct vy_err account_get(const struct meta_view *view, uint64_t id,
-                                     struct account_row *row, bool *is_found);
+                                     struct meta_account_row *row, bool *is_found);
 VY_CHECKED struct vy_err address_get(const struct meta_view *view, struct vy_bytes address,
                                      struct address_row *row, bool *is_found);
 VY_CHECKED struct vy_err alias_get(const struct meta_view *view, struct vy_bytes address,
@@ -92,7 +92,7 @@ VY_CHECKED struct vy_err account_key_get(const struct meta_view *view, uint64_t 
 
 /* The account whose main address this is. */
 VY_CHECKED struct vy_err account_find(const struct meta_view *view, struct vy_bytes address,
-                                      struct account_row *row, bool *is_found);
+                                      struct meta_account_row *row, bool *is_found);
 
 /* All credentials of an account: at most one main one and META_APP_PASSWORDS_MAX others. */
 #define META_APP_PASSWORDS_MAX 50U

@@ -1,0 +1,911 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of the AUTH table (acceptance 1.2) that meta decides, one test each, and P9, P17, P18.
+ */
+#include "meta/password.h"
+#include "meta/scram.h"
+#include "proto/session_token.h"
+#include "tests/lib/meta_local.h"
+#include "tests/lib/test.h"
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+
+#define CHOSEN "correct horse"
+
+struct fixture {
+    struct meta_local *local;
+    char generated[64]; /* of ada@d.test */
+    uint64_t ada;
+    uint64_t bob; /* bob@d.test, CHOSEN */
+};
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    f.local = meta_local_new(0, NULL, NULL);
+    meta_local_add_domain(f.local, "d.test", NULL);
+    f.ada = meta_local_add_account(f.local, "ada@d.test", NULL, f.generated, sizeof(f.generated));
+    f.bob = meta_local_add_account(f.local, "bob@d.test", CHOSEN, NULL, 0);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    meta_local_free(f->local);
+    return 0;
+}
+
+static enum login_result login(struct fixture *f, const char *name, const char *password)
+{
+    struct login_reply reply;
+    const struct vy_err err =
+        meta_local_login(f->local, name, password, LOGIN_PROTOCOL_IMAP, &reply);
+    assert_int_equal(err.code, VY_CODE_OK);
+    if (reply.result != LOGIN_RESULT_OK) {
+        assert_int_equal(reply.account_id, 0);
+        assert_int_equal(reply.session_token.len, 0);
+        assert_int_equal(reply.account_name.len, 0);
+    }
+    return reply.result;
+}
+
+/* The newest login record of an account ("-": of unknown names). */
+static struct admin_login_record newest(struct fixture *f, const char *account)
+{
+    const struct admin_list_logins_request request = {.account = vy_cstr(account)};
+    struct admin_list_logins_reply reply;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "CredentialService", "ListLogins", &request, &reply)));
+    assert_true(reply.logins_count > 0);
+    return reply.logins[0];
+}
+
+static void expect_record(struct fixture *f, const char *account, const char *result)
+{
+    const struct admin_login_record record = newest(f, account);
+    assert_true(vy_bytes_equal(record.result, vy_cstr(result)));
+}
+
+static uint64_t audit_count(struct fixture *f)
+{
+    const struct admin_empty empty = {0};
+    struct admin_verify_audit_reply reply;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AuditService", "VerifyAudit", &empty, &reply)));
+    assert_true(reply.intact);
+    return reply.record_count;
+}
+
+static void disable(struct fixture *f, const char *account, const char *text)
+{
+    const struct admin_set_account_state_request request = {.account = vy_cstr(account),
+                                                            .text = vy_cstr(text)};
+    struct admin_account reply;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "AccountService", "SetAccountState", &request, &reply)));
+    assert_true(vy_bytes_equal(reply.state, VY_LIT("login-disabled")));
+}
+
+/* ---- right ---- */
+
+static void the_right_password_opens_a_session_for_the_account(void **state)
+{
+    struct fixture *f = *state;
+    static const struct vy_bytes names[] = {VY_LIT("ada@d.test"), VY_LIT("bob@d.test")};
+    for (size_t i = 0; i < 2; i++) {
+        struct login_reply reply;
+        struct session_claims claims;
+        struct vy_arena arena;
+        const uint64_t id = i == 0 ? f->ada : f->bob;
+        vy_arena_init(&arena, 4096);
+        assert_false(vy_failed(meta_local_login(f->local, (const char *)names[i].data,
+                                                i == 0 ? f->generated : CHOSEN,
+                                                LOGIN_PROTOCOL_SUBMISSION, &reply)));
+        assert_int_equal(reply.result, LOGIN_RESULT_OK);
+        assert_int_equal(reply.account_id, id);
+        assert_int_equal(reply.account_epoch, 1);
+        assert_true(vy_bytes_equal(reply.account_name, names[i]));
+        assert_int_equal(reply.expires_ms, f->local->clock.wall_ms + META_SESSION_MS);
+        assert_false(vy_failed(session_token_open(f->local->key, &arena, reply.session_token,
+                                                  f->local->clock.wall_ms, &claims)));
+        assert_int_equal(claims.account_id, id);
+        assert_int_equal(claims.account_epoch, 1);
+        assert_int_equal(claims.credential_id, 1);
+        assert_int_equal(claims.protocol, LOGIN_PROTOCOL_SUBMISSION);
+        vy_arena_deinit(&arena);
+    }
+}
+
+static void app1_a_generated_password_may_be_typed_without_its_dashes(void **state)
+{
+    struct fixture *f = *state;
+    char bare[64];
+    char spaced[64];
+    size_t at = 0;
+    for (size_t i = 0; f->generated[i] != '\0'; i++) {
+        spaced[i] = f->generated[i] == '-' ? ' ' : f->generated[i];
+        spaced[i + 1] = '\0';
+        if (f->generated[i] != '-') {
+            bare[at++] = f->generated[i];
+        }
+    }
+    bare[at] = '\0';
+    assert_int_equal(login(f, "ada@d.test", bare), LOGIN_RESULT_OK);
+    assert_int_equal(login(f, "ada@d.test", spaced), LOGIN_RESULT_OK);
+    bare[0] = bare[0] == 'a' ? 'b' : 'a';
+    assert_int_equal(login(f, "ada@d.test", bare), LOGIN_RESULT_REFUSED);
+}
+
+static void s28_a_name_is_taken_in_its_canonical_form(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(login(f, "ADA@D.Test", f->generated), LOGIN_RESULT_OK);
+    const struct admin_login_record record = newest(f, "ada@d.test");
+    assert_true(vy_bytes_equal(record.typed_name, VY_LIT("ADA@D.Test")));
+    assert_true(vy_bytes_equal(record.account, VY_LIT("ada@d.test")));
+}
+
+/* ---- row 1: baduser ---- */
+
+static void auth_unknown_local_part_is_baduser(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(login(f, "eve@d.test", CHOSEN), LOGIN_RESULT_REFUSED);
+    expect_record(f, "-", "baduser");
+}
+
+static void auth_unknown_domain_is_baduser(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(login(f, "ada@other.test", f->generated), LOGIN_RESULT_REFUSED);
+    expect_record(f, "-", "baduser");
+}
+
+static void auth_unparsable_names_are_baduser(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"",     "ada",        "@",          "@d.test", "ada@",
+                                        "a b@", "\xff\xfe",   "ada@d..t",   "../x",    "%s%n",
+                                        "*",    "ada@[::1]x", "user*master"};
+    for (size_t i = 0; i < VY_COUNT_OF(names); i++) {
+        assert_int_equal(login(f, names[i], CHOSEN), LOGIN_RESULT_REFUSED);
+        expect_record(f, "-", "baduser");
+    }
+}
+
+static void auth_alias_is_baduser_and_no_phantom_mailbox(void **state)
+{
+    struct fixture *f = *state;
+    meta_local_add_alias(f->local, "info@d.test", "ada@d.test");
+    assert_int_equal(login(f, "info@d.test", f->generated), LOGIN_RESULT_REFUSED);
+    expect_record(f, "-", "baduser");
+}
+
+static void auth_catch_all_only_name_is_baduser(void **state)
+{
+    struct fixture *f = *state;
+    const struct admin_set_domain_request request = {.name = VY_LIT("d.test"),
+                                                     .catch_all = VY_LIT("ada@d.test")};
+    struct admin_domain reply;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "DomainService", "SetDomain", &request, &reply)));
+    assert_int_equal(login(f, "anything@d.test", f->generated), LOGIN_RESULT_REFUSED);
+    expect_record(f, "-", "baduser");
+}
+
+static void auth_subaddress_is_baduser(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(login(f, "ada+x@d.test", f->generated), LOGIN_RESULT_REFUSED);
+    expect_record(f, "-", "baduser");
+    const struct admin_login_record record = newest(f, "-");
+    assert_true(vy_bytes_equal(record.typed_name, VY_LIT("ada+x@d.test")));
+}
+
+/* ---- row 2: badpassword ---- */
+
+static void auth_wrong_password_is_badpassword(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(login(f, "ada@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badpassword");
+    assert_int_equal(login(f, "bob@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "badpassword");
+    assert_int_equal(login(f, "bob@d.test", f->generated), LOGIN_RESULT_REFUSED);
+}
+
+static char *add_app_password(struct fixture *f, const char *protocol, uint64_t expires_ms,
+                              char out[64], char id[32])
+{
+    const struct vy_bytes protocols[] = {vy_cstr(protocol)};
+    const struct admin_create_app_password_request request = {.account = VY_LIT("bob@d.test"),
+                                                              .label = VY_LIT("phone"),
+                                                              .protocols_count = 1,
+                                                              .protocols = protocols,
+                                                              .expires_ms = expires_ms};
+    struct admin_create_app_password_reply reply;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "CredentialService", "CreateAppPassword", &request, &reply)));
+    (void)snprintf(out, 64, "%.*s", VY_PRI(reply.secret));
+    (void)snprintf(id, 32, "%.*s", VY_PRI(reply.id));
+    return out;
+}
+
+static void an_app_password_works_beside_a_chosen_one(void **state)
+{
+    struct fixture *f = *state;
+    char secret[64];
+    char id[32];
+    add_app_password(f, "imap", 0, secret, id);
+    assert_int_equal(login(f, "bob@d.test", secret), LOGIN_RESULT_OK);
+    assert_int_equal(login(f, "bob@d.test", CHOSEN), LOGIN_RESULT_OK);
+    assert_int_equal(login(f, "ada@d.test", secret), LOGIN_RESULT_REFUSED);
+    const struct admin_list_app_passwords_request request = {.account = VY_LIT("bob@d.test")};
+    struct admin_list_app_passwords_reply reply;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "CredentialService", "ListAppPasswords", &request, &reply)));
+    assert_int_equal(reply.app_passwords_count, 1);
+    assert_int_equal(reply.app_passwords[0].last_used_ms, f->local->clock.wall_ms);
+    assert_int_equal(reply.app_passwords[0].protocols_count, 1);
+}
+
+static void auth_app_password_without_this_protocol_is_noproto(void **state)
+{
+    struct fixture *f = *state;
+    char secret[64];
+    char id[32];
+    add_app_password(f, "smtp", 0, secret, id);
+    assert_int_equal(login(f, "bob@d.test", secret), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "noproto");
+}
+
+static void app4_an_app_password_never_opens_administration_or_the_web(void **state)
+{
+    struct fixture *f = *state;
+    static const enum login_protocol protocols[] = {LOGIN_PROTOCOL_ADMIN, LOGIN_PROTOCOL_HTTP};
+    const struct admin_create_app_password_request request = {.account = VY_LIT("bob@d.test"),
+                                                              .label = VY_LIT("all")};
+    struct admin_create_app_password_reply made;
+    char secret[64];
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "CredentialService", "CreateAppPassword", &request, &made)));
+    (void)snprintf(secret, sizeof(secret), "%.*s", VY_PRI(made.secret));
+    assert_int_equal(login(f, "bob@d.test", secret), LOGIN_RESULT_OK);
+    for (size_t i = 0; i < VY_COUNT_OF(protocols); i++) {
+        struct login_reply reply;
+        assert_false(
+            vy_failed(meta_local_login(f->local, "bob@d.test", secret, protocols[i], &reply)));
+        assert_int_equal(reply.result, LOGIN_RESULT_REFUSED);
+    }
+}
+
+static void auth_expired_app_password_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char secret[64];
+    char id[32];
+    add_app_password(f, "imap", f->local->clock.wall_ms + 1000, secret, id);
+    fake_clock_advance_ms(&f->local->clock, 1000);
+    assert_int_equal(login(f, "bob@d.test", secret), LOGIN_RESULT_OK);
+    fake_clock_advance_ms(&f->local->clock, 1);
+    assert_int_equal(login(f, "bob@d.test", secret), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "expired");
+}
+
+static void auth_revoked_app_password_is_badpassword_and_ends_sessions(void **state)
+{
+    struct fixture *f = *state;
+    char secret[64];
+    char id[32];
+    add_app_password(f, "imap", 0, secret, id);
+    const struct admin_delete_app_password_request request = {.account = VY_LIT("bob@d.test"),
+                                                              .id = vy_cstr(id)};
+    struct admin_empty empty;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "CredentialService", "DeleteAppPassword", &request, &empty)));
+    assert_int_equal(login(f, "bob@d.test", secret), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "badpassword");
+    struct login_reply reply;
+    assert_false(
+        vy_failed(meta_local_login(f->local, "bob@d.test", CHOSEN, LOGIN_PROTOCOL_IMAP, &reply)));
+    assert_int_equal(reply.account_epoch, 2);
+}
+
+static void p18_a_changed_password_raises_the_epoch_and_the_old_one_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    const struct admin_set_password_request request = {.account = VY_LIT("ada@d.test"),
+                                                       .password = VY_LIT("brand new one")};
+    struct admin_set_password_reply set;
+    struct login_reply reply;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AccountService", "SetPassword", &request, &set)));
+    assert_int_equal(set.password.len, 0);
+    assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_REFUSED);
+    assert_false(vy_failed(
+        meta_local_login(f->local, "ada@d.test", "brand new one", LOGIN_PROTOCOL_IMAP, &reply)));
+    assert_int_equal(reply.result, LOGIN_RESULT_OK);
+    assert_int_equal(reply.account_epoch, 2);
+}
+
+/* ---- disabled ---- */
+
+static void auth_disabled_is_told_after_the_right_password_only(void **state)
+{
+    struct fixture *f = *state;
+    disable(f, "ada@d.test", "Unpaid: call us");
+    struct login_reply reply;
+    assert_false(vy_failed(
+        meta_local_login(f->local, "ada@d.test", f->generated, LOGIN_PROTOCOL_IMAP, &reply)));
+    assert_int_equal(reply.result, LOGIN_RESULT_DISABLED);
+    assert_true(vy_bytes_equal(reply.text, VY_LIT("Unpaid: call us")));
+    assert_int_equal(reply.session_token.len, 0);
+    expect_record(f, "ada@d.test", "logindisabled");
+    assert_int_equal(login(f, "ada@d.test", "guess guess"), LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badpassword");
+}
+
+static void enabling_lets_in_again(void **state)
+{
+    struct fixture *f = *state;
+    disable(f, "ada@d.test", "x");
+    const struct admin_set_account_state_request request = {.account = VY_LIT("ada@d.test"),
+                                                            .enabled = true};
+    struct admin_account reply;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "AccountService", "SetAccountState", &request, &reply)));
+    assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_OK);
+}
+
+/* ---- AUTH-1: alike ---- */
+
+static void ask(struct fixture *f, const char *name, struct login_reply *reply)
+{
+    static const uint8_t hash[32] = {1};
+    const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                          .mechanism = LOGIN_MECHANISM_PLAIN,
+                                          .typed_name = vy_cstr(name)};
+    const struct login_request request = {.context = &context,
+                                          .password_hash = vy_bytes(hash, sizeof(hash))};
+    assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                           &request, &login_reply_desc, reply)));
+}
+
+static void auth1_unknown_names_answer_like_known_ones_and_always_the_same(void **state)
+{
+    struct fixture *f = *state;
+    unsigned argon2 = 0;
+    char name[32];
+    struct login_reply reply;
+    ask(f, "bob@d.test", &reply);
+    assert_int_equal(reply.result, LOGIN_RESULT_NEED_ARGON2);
+    const size_t challenge_len = reply.challenge.len;
+    for (unsigned i = 0; i < 64; i++) {
+        uint8_t salt[PASSWORD_SALT_BYTES];
+        (void)snprintf(name, sizeof(name), "nobody%02u@d.test", i);
+        ask(f, name, &reply);
+        const enum login_result first = reply.result;
+        if (first == LOGIN_RESULT_NEED_ARGON2) {
+            argon2++;
+            assert_int_equal(reply.salt.len, PASSWORD_SALT_BYTES);
+            assert_int_equal(reply.argon2_memory_kib, PASSWORD_ARGON2_MEMORY_KIB);
+            /* The credential's number is one byte more in the real one. */
+            assert_in_range(reply.challenge.len, challenge_len - 2, challenge_len);
+            memcpy(salt, reply.salt.data, sizeof(salt));
+        }
+        ask(f, name, &reply);
+        assert_int_equal(reply.result, first);
+        if (first == LOGIN_RESULT_NEED_ARGON2) {
+            assert_memory_equal(salt, reply.salt.data, sizeof(salt));
+        }
+    }
+    assert_in_range(argon2, 16, 48); /* both kinds occur */
+}
+
+static void auth1_the_reply_to_a_refusal_has_one_form(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"ada@d.test", "nobody@d.test", "x", "bob@d.test"};
+    for (size_t i = 0; i < VY_COUNT_OF(names); i++) {
+        struct login_reply reply;
+        assert_false(vy_failed(
+            meta_local_login(f->local, names[i], "wrong password", LOGIN_PROTOCOL_IMAP, &reply)));
+        const struct login_reply expected = {.result = LOGIN_RESULT_REFUSED};
+        assert_memory_equal(&reply, &expected, sizeof(reply));
+    }
+}
+
+/* ---- AUTH-3 and the rest of the border ---- */
+
+static void auth3_acting_for_another_is_refused_with_the_right_password(void **state)
+{
+    struct fixture *f = *state;
+    struct vy_arena arena;
+    struct vy_bytes prepared;
+    uint8_t hash[32];
+    vy_arena_init(&arena, 4096);
+    assert_false(vy_failed(password_prepare(&arena, vy_cstr(f->generated), &prepared)));
+    password_hash(prepared, hash);
+    vy_arena_deinit(&arena);
+    static const char *const others[] = {"bob@d.test", "x", "ada@d.test", "ADA@d.test"};
+    for (size_t i = 0; i < VY_COUNT_OF(others); i++) {
+        const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                              .mechanism = LOGIN_MECHANISM_PLAIN,
+                                              .typed_name = VY_LIT("ada@d.test"),
+                                              .authzid = vy_cstr(others[i])};
+        const struct login_request request = {.context = &context,
+                                              .password_hash = vy_bytes(hash, sizeof(hash))};
+        struct login_reply reply;
+        assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                               &request, &login_reply_desc, &reply)));
+        const bool is_self = i >= 2; /* the same account in another spelling */
+        assert_int_equal(reply.result, is_self ? LOGIN_RESULT_OK : LOGIN_RESULT_REFUSED);
+    }
+}
+
+static void a_request_that_is_none_is_refused_without_a_record(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t before = audit_count(f);
+    const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                          .mechanism = LOGIN_MECHANISM_PLAIN};
+    const struct login_request samples[] = {
+        {.context = NULL},
+        {                   .context = &context              },
+        { .context = &context,               .password_hash = VY_LIT("short")},
+        {               .context = &context,               .scram_client_first = VY_LIT("n,,n=a,r=b")},
+    };
+    for (size_t i = 0; i < VY_COUNT_OF(samples); i++) {
+        struct login_reply reply;
+        assert_int_equal(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                         &samples[i], &login_reply_desc, &reply)
+                             .code,
+                         VY_CODE_ARGUMENT);
+    }
+    assert_int_equal(audit_count(f), before);
+}
+
+static void a_challenge_is_bound_to_its_name_and_time(void **state)
+{
+    struct fixture *f = *state;
+    struct login_reply reply;
+    uint8_t challenge[1024];
+    uint8_t tag[PASSWORD_TAG_BYTES];
+    ask(f, "bob@d.test", &reply);
+    assert_false(vy_failed(password_argon2(VY_LIT(CHOSEN), reply.salt, tag)));
+    memcpy(challenge, reply.challenge.data, reply.challenge.len);
+    const size_t len = reply.challenge.len;
+    for (int round = 0; round < 4; round++) {
+        const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                              .mechanism = LOGIN_MECHANISM_PLAIN,
+                                              .typed_name = round == 1 ? VY_LIT("ada@d.test")
+                                                                       : VY_LIT("bob@d.test")};
+        const struct login_request request = {.context = &context,
+                                              .argon2_tag = vy_bytes(tag, sizeof(tag)),
+                                              .challenge = vy_bytes(challenge, len)};
+        if (round == 2) {
+            challenge[len - 1] ^= 1;
+        } else if (round == 3) {
+            challenge[len - 1] ^= 1;
+            fake_clock_advance_ms(&f->local->clock, 60001);
+        }
+        assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                               &request, &login_reply_desc, &reply)));
+        assert_int_equal(reply.result, round == 0 ? LOGIN_RESULT_OK : LOGIN_RESULT_REFUSED);
+    }
+}
+
+/* ---- P9: the record comes first ---- */
+
+static void p9_without_a_record_there_is_no_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct login_reply reply;
+    f->local->fail_next_propose = VY_CODE_UNAVAILABLE;
+    assert_int_equal(
+        meta_local_login(f->local, "ada@d.test", f->generated, LOGIN_PROTOCOL_IMAP, &reply).code,
+        VY_CODE_UNAVAILABLE);
+    f->local->fail_next_propose = VY_CODE_UNAVAILABLE;
+    assert_int_equal(
+        meta_local_login(f->local, "ada@d.test", "wrong", LOGIN_PROTOCOL_IMAP, &reply).code,
+        VY_CODE_UNAVAILABLE);
+}
+
+static void auth_quorum_lost_is_an_error_and_no_refusal(void **state)
+{
+    struct fixture *f = *state;
+    struct login_reply reply;
+    meta_local_set_leader(f->local, false);
+    assert_int_equal(
+        meta_local_login(f->local, "ada@d.test", f->generated, LOGIN_PROTOCOL_IMAP, &reply).code,
+        VY_CODE_NOT_LEADER);
+    meta_local_set_leader(f->local, true);
+    assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_OK);
+}
+
+static void p9_each_login_is_one_record_of_the_chain(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t before = audit_count(f);
+    assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_OK);
+    assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_OK);
+    assert_int_equal(login(f, "nobody@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    assert_int_equal(audit_count(f), before + 3);
+    assert_int_equal(newest(f, "ada@d.test").count, 2); /* LOGIN-1: one row */
+}
+
+static void p9_identical_refusals_are_folded_into_one_record_with_a_count(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t before = audit_count(f);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(login(f, "ada@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    }
+    assert_int_equal(audit_count(f), before + 1); /* the first, before its answer */
+    assert_int_equal(newest(f, "ada@d.test").count, 1);
+    meta_local_run_ms(f->local, 1500);
+    assert_int_equal(audit_count(f), before + 2);
+    assert_int_equal(newest(f, "ada@d.test").count, 50);
+    assert_int_equal(login(f, "ada@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    assert_int_equal(audit_count(f), before + 3);
+    assert_int_equal(newest(f, "ada@d.test").count, 51);
+}
+
+static void p9_other_tuples_are_not_folded(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t before = audit_count(f);
+    struct login_reply reply;
+    assert_int_equal(login(f, "ada@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    assert_int_equal(login(f, "Ada@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    assert_false(vy_failed(
+        meta_local_login(f->local, "ada@d.test", "wrong password", LOGIN_PROTOCOL_SIEVE, &reply)));
+    assert_int_equal(audit_count(f), before + 3);
+}
+
+static void app2_a_decision_overtaken_by_a_change_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+    /* Two calls at once: the disable is applied first, while the login is on its way. */
+    struct login_reply reply;
+    disable(f, "bob@d.test", "gone");
+    assert_false(
+        vy_failed(meta_local_login(f->local, "bob@d.test", CHOSEN, LOGIN_PROTOCOL_IMAP, &reply)));
+    assert_int_equal(reply.result, LOGIN_RESULT_DISABLED);
+}
+
+/* ---- SCRAM ---- */
+
+struct client {
+    struct login_context context;
+    char first[256];
+    uint8_t challenge[2048];
+    size_t challenge_len;
+    char server_first[1024];
+    char final[1024];
+    struct vy_bytes binding;
+};
+
+static void scram_start(struct fixture *f, struct client *client, const char *gs2, const char *name,
+                        struct login_reply *reply)
+{
+    (void)snprintf(client->first, sizeof(client->first), "%sn=%s,r=clientnonce", gs2, name);
+    const struct login_request request = {.context = &client->context,
+                                          .scram_client_first = vy_cstr(client->first),
+                                          .channel_binding = client->binding};
+    assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                           &request, &login_reply_desc, reply)));
+    if (reply->result == LOGIN_RESULT_SCRAM_CONTINUE) {
+        memcpy(client->challenge, reply->challenge.data, reply->challenge.len);
+        client->challenge_len = reply->challenge.len;
+        (void)snprintf(client->server_first, sizeof(client->server_first), "%.*s",
+                       VY_PRI(reply->server_message));
+    }
+}
+
+static void hmac(const void *key, size_t key_len, const char *text, uint8_t out[32])
+{
+    unsigned len = 0;
+    assert_non_null(
+        HMAC(EVP_sha256(), key, (int)key_len, (const uint8_t *)text, strlen(text), out, &len));
+}
+
+/* The client's second message for a password, as RFC 5802 has it. */
+static void scram_sign(struct client *client, const char *cbind, const char *password)
+{
+    struct vy_arena arena;
+    struct vy_buf buf;
+    struct vy_bytes salt;
+    struct vy_bytes rest = vy_cstr(client->server_first);
+    const struct vy_bytes nonce = vy_bytes_from(vy_bytes_cut(&rest, ','), 2);
+    const struct vy_bytes salt_text = vy_bytes_from(vy_bytes_cut(&rest, ','), 2);
+    uint32_t iterations = 0;
+    uint8_t salted[32];
+    uint8_t client_key[32];
+    uint8_t stored[32];
+    uint8_t signature[32];
+    char without[512];
+    char message[2048];
+    vy_arena_init(&arena, 4096);
+    vy_buf_init(&buf, 4096);
+    assert_true(vy_parse_u32(vy_bytes_from(rest, 2), &iterations));
+    assert_false(vy_failed(vy_base64_decode(&arena, salt_text, &salt)));
+    assert_int_equal(PKCS5_PBKDF2_HMAC(password, (int)strlen(password), salt.data, (int)salt.len,
+                                       (int)iterations, EVP_sha256(), 32, salted),
+                     1);
+    hmac(salted, 32, "Client Key", client_key);
+    SHA256(client_key, 32, stored);
+    vy_base64_encode(&buf, vy_cstr(cbind));
+    (void)snprintf(without, sizeof(without), "c=%.*s,r=%.*s", VY_PRI(vy_buf_bytes(&buf)),
+                   VY_PRI(nonce));
+    (void)snprintf(message, sizeof(message), "%s,%s,%s", strstr(client->first, "n="),
+                   client->server_first, without);
+    hmac(stored, 32, message, signature);
+    for (size_t i = 0; i < 32; i++) {
+        client_key[i] ^= signature[i];
+    }
+    vy_buf_reset(&buf);
+    vy_base64_encode(&buf, vy_bytes(client_key, 32));
+    (void)snprintf(client->final, sizeof(client->final), "%s,p=%.*s", without,
+                   VY_PRI(vy_buf_bytes(&buf)));
+    vy_buf_deinit(&buf);
+    vy_arena_deinit(&arena);
+}
+
+static enum login_result scram_end(struct fixture *f, struct client *client,
+                                   struct login_reply *reply)
+{
+    fake_clock_advance_ms(&f->local->clock, 1); /* so that the newest record is this one's */
+    const struct login_request request = {.context = &client->context,
+                                          .scram_client_final = vy_cstr(client->final),
+                                          .challenge =
+                                              vy_bytes(client->challenge, client->challenge_len),
+                                          .channel_binding = client->binding};
+    assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                           &request, &login_reply_desc, reply)));
+    return reply->result;
+}
+
+static struct client new_client(enum login_mechanism mechanism)
+{
+    return (struct client){
+        .context = {.protocol = LOGIN_PROTOCOL_IMAP, .mechanism = mechanism}
+    };
+}
+
+static void scram_signs_in_with_the_shown_and_the_bare_form(void **state)
+{
+    struct fixture *f = *state;
+    char bare[64] = {0};
+    size_t at = 0;
+    for (size_t i = 0; f->generated[i] != '\0'; i++) {
+        if (f->generated[i] != '-') {
+            bare[at++] = f->generated[i];
+        }
+    }
+    const char *const forms[] = {f->generated, bare};
+    for (size_t i = 0; i < 2; i++) {
+        struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+        struct login_reply reply;
+        scram_start(f, &client, "n,,", "ada@d.test", &reply);
+        assert_int_equal(reply.result, LOGIN_RESULT_SCRAM_CONTINUE);
+        scram_sign(&client, "n,,", forms[i]);
+        assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_OK);
+        assert_true(vy_bytes_starts_with(reply.server_message, VY_LIT("v=")));
+        assert_int_equal(reply.account_id, f->ada);
+        assert_true(vy_bytes_equal(newest(f, "ada@d.test").mechanism, VY_LIT("SCRAM-SHA-256")));
+    }
+}
+
+static void p18_a_scram_nonce_works_once_in_the_cluster(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    scram_start(f, &client, "n,,", "ada@d.test", &reply);
+    scram_sign(&client, "n,,", f->generated);
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_OK);
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badprotocol");
+}
+
+static void scram_with_a_wrong_password_is_badpassword(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    scram_start(f, &client, "n,,", "ada@d.test", &reply);
+    scram_sign(&client, "n,,", "wrong password");
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badpassword");
+}
+
+static void a8_scram_for_unknown_names_has_a_plausible_and_steady_salt(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"nobody@d.test", "x", "info@d.test", "bob@d.test"};
+    char known[1024];
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    meta_local_add_alias(f->local, "info@d.test", "ada@d.test");
+    scram_start(f, &client, "n,,", "ada@d.test", &reply);
+    (void)snprintf(known, sizeof(known), "%s", client.server_first);
+    for (size_t i = 0; i < VY_COUNT_OF(names); i++) {
+        char salt[64];
+        scram_start(f, &client, "n,,", names[i], &reply);
+        assert_int_equal(reply.result, LOGIN_RESULT_SCRAM_CONTINUE);
+        assert_int_equal(strlen(client.server_first), strlen(known));
+        assert_string_equal(strstr(client.server_first, ",i="), strstr(known, ",i="));
+        (void)snprintf(salt, sizeof(salt), "%.29s", strstr(client.server_first, ",s="));
+        scram_start(f, &client, "n,,", names[i], &reply);
+        assert_int_equal(strncmp(strstr(client.server_first, ",s="), salt, strlen(salt)), 0);
+        scram_sign(&client, "n,,", CHOSEN);
+        assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
+        const bool is_known = i == 3; /* bob has no SCRAM verifier */
+        expect_record(f, is_known ? "bob@d.test" : "-", is_known ? "badpassword" : "baduser");
+    }
+}
+
+static void a7_channel_binding_must_be_what_the_frontend_saw(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256_PLUS);
+    struct login_reply reply;
+    client.binding = VY_LIT("exported");
+    scram_start(f, &client, "p=tls-exporter,,", "ada@d.test", &reply);
+    assert_int_equal(reply.result, LOGIN_RESULT_SCRAM_CONTINUE);
+    scram_sign(&client, "p=tls-exporter,,exported", f->generated);
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_OK);
+    scram_start(f, &client, "p=tls-exporter,,", "ada@d.test", &reply);
+    scram_sign(&client, "p=tls-exporter,,other___", f->generated);
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badchanbind");
+    client.binding = vy_bytes(NULL, 0); /* the frontend has none: never right */
+    scram_start(f, &client, "p=tls-exporter,,", "ada@d.test", &reply);
+    scram_sign(&client, "p=tls-exporter,,", f->generated);
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
+}
+
+static void a7_a_downgrade_of_channel_binding_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    scram_start(f, &client, "y,,", "ada@d.test", &reply); /* -PLUS was not offered */
+    assert_int_equal(reply.result, LOGIN_RESULT_SCRAM_CONTINUE);
+    client.binding = VY_LIT("exported"); /* it was, and somebody hid it */
+    scram_start(f, &client, "y,,", "ada@d.test", &reply);
+    assert_int_equal(reply.result, LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badchanbind");
+    client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256_PLUS);
+    scram_start(f, &client, "n,,", "ada@d.test", &reply);
+    assert_int_equal(reply.result, LOGIN_RESULT_REFUSED);
+}
+
+static void a7_a_nonce_that_does_not_extend_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    scram_start(f, &client, "n,,", "ada@d.test", &reply);
+    client.server_first[4] = 'X';
+    scram_sign(&client, "n,,", f->generated);
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badprotocol");
+}
+
+static void a7_broken_first_messages_are_recorded_and_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    client.context.typed_name = VY_LIT("ada@d.test");
+    scram_start(f, &client, "z,,", "ada@d.test", &reply);
+    assert_int_equal(reply.result, LOGIN_RESULT_REFUSED);
+    expect_record(f, "-", "badprotocol");
+}
+
+static void auth3_scram_for_another_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    scram_start(f, &client, "n,a=bob@d.test,", "ada@d.test", &reply);
+    assert_int_equal(reply.result, LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badauthzid");
+}
+
+static void login_lists_are_paged_newest_first(void **state)
+{
+    struct fixture *f = *state;
+    char ip[32];
+    for (int i = 0; i < 25; i++) {
+        (void)snprintf(ip, sizeof(ip), "192.0.2.%d", i);
+        const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                              .mechanism = LOGIN_MECHANISM_PLAIN,
+                                              .typed_name = VY_LIT("ada@d.test"),
+                                              .remote_ip = vy_cstr(ip)};
+        static const uint8_t hash[32] = {1};
+        const struct login_request request = {.context = &context,
+                                              .password_hash = vy_bytes(hash, sizeof(hash))};
+        struct login_reply reply;
+        fake_clock_advance_ms(&f->local->clock, i % 3 == 0 ? 10 : 0); /* equal times too */
+        assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                               &request, &login_reply_desc, &reply)));
+        if (i % 5 == 0) {
+            assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_OK);
+        }
+    }
+    char next[128] = "";
+    uint64_t last_ms = UINT64_MAX;
+    size_t total = 0;
+    do {
+        const struct admin_page_options page = {.limit = 7, .after = vy_cstr(next)};
+        const struct admin_list_logins_request request = {.account = VY_LIT("ada@d.test"),
+                                                          .page = &page};
+        struct admin_list_logins_reply reply;
+        assert_false(vy_failed(
+            meta_local_admin(f->local, "CredentialService", "ListLogins", &request, &reply)));
+        for (size_t i = 0; i < reply.logins_count; i++) {
+            assert_true(reply.logins[i].last_ms <= last_ms);
+            last_ms = reply.logins[i].last_ms;
+        }
+        total += reply.logins_count;
+        (void)snprintf(next, sizeof(next), "%.*s", VY_PRI(reply.next));
+    } while (next[0] != '\0');
+    assert_int_equal(total, 26); /* 25 failed tuples and one of successes */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_right_password_opens_a_session_for_the_account),
+        TEST(app1_a_generated_password_may_be_typed_without_its_dashes),
+        TEST(s28_a_name_is_taken_in_its_canonical_form),
+        TEST(auth_unknown_local_part_is_baduser),
+        TEST(auth_unknown_domain_is_baduser),
+        TEST(auth_unparsable_names_are_baduser),
+        TEST(auth_alias_is_baduser_and_no_phantom_mailbox),
+        TEST(auth_catch_all_only_name_is_baduser),
+        TEST(auth_subaddress_is_baduser),
+        TEST(auth_wrong_password_is_badpassword),
+        TEST(an_app_password_works_beside_a_chosen_one),
+        TEST(auth_app_password_without_this_protocol_is_noproto),
+        TEST(app4_an_app_password_never_opens_administration_or_the_web),
+        TEST(auth_expired_app_password_is_refused),
+        TEST(auth_revoked_app_password_is_badpassword_and_ends_sessions),
+        TEST(p18_a_changed_password_raises_the_epoch_and_the_old_one_is_refused),
+        TEST(auth_disabled_is_told_after_the_right_password_only),
+        TEST(enabling_lets_in_again),
+        TEST(auth1_unknown_names_answer_like_known_ones_and_always_the_same),
+        TEST(auth1_the_reply_to_a_refusal_has_one_form),
+        TEST(auth3_acting_for_another_is_refused_with_the_right_password),
+        TEST(a_request_that_is_none_is_refused_without_a_record),
+        TEST(a_challenge_is_bound_to_its_name_and_time),
+        TEST(p9_without_a_record_there_is_no_answer),
+        TEST(auth_quorum_lost_is_an_error_and_no_refusal),
+        TEST(p9_each_login_is_one_record_of_the_chain),
+        TEST(p9_identical_refusals_are_folded_into_one_record_with_a_count),
+        TEST(p9_other_tuples_are_not_folded),
+        TEST(app2_a_decision_overtaken_by_a_change_is_made_again),
+        TEST(scram_signs_in_with_the_shown_and_the_bare_form),
+        TEST(p18_a_scram_nonce_works_once_in_the_cluster),
+        TEST(scram_with_a_wrong_password_is_badpassword),
+        TEST(a8_scram_for_unknown_names_has_a_plausible_and_steady_salt),
+        TEST(a7_channel_binding_must_be_what_the_frontend_saw),
+        TEST(a7_a_downgrade_of_channel_binding_is_refused),
+        TEST(a7_a_nonce_that_does_not_extend_is_refused),
+        TEST(a7_broken_first_messages_are_recorded_and_refused),
+        TEST(auth3_scram_for_another_is_refused),
+        TEST(login_lists_are_paged_newest_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
