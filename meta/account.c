@@ -37,7 +37,10 @@ static struct vy_err check_create(struct fsm_step *step, struct domain_row *doma
                                   struct counter_row *counter)
 {
     const struct cmd_account_create *cmd = step->command->account_create;
-    VY_TRY(check_address(step, cmd->address, domain));
+    VY_TRY(fsm_check_address(step, cmd->address));
+    if (!fsm_is_refused(step)) {
+        VY_TRY(check_address(step, cmd->address, domain));
+    }
     if (fsm_is_refused(step)) {
         return vy_ok();
     }

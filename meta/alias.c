@@ -74,7 +74,10 @@ struct vy_err alias_apply_create(struct fsm_step *step)
 {
     const struct cmd_alias_create *cmd = step->command->alias_create;
     struct domain_row domain = {.created_ms = 0};
-    VY_TRY(find_domain(step, cmd->address, &domain));
+    VY_TRY(fsm_check_address(step, cmd->address));
+    if (!fsm_is_refused(step)) {
+        VY_TRY(find_domain(step, cmd->address, &domain));
+    }
     if (!fsm_is_refused(step)) {
         VY_TRY(check_free(step, cmd->address));
     }

@@ -38,7 +38,10 @@ struct vy_err domain_apply_create(struct fsm_step *step)
         return fsm_refuse(step, META_OUTCOME_EXISTS, "domain %.*s exists already",
                           VY_PRI(cmd->name));
     }
-    VY_TRY(check_catch_all(step, cmd->name, cmd->catch_all));
+    VY_TRY(fsm_check_domain_name(step, cmd->name));
+    if (!fsm_is_refused(step)) {
+        VY_TRY(check_catch_all(step, cmd->name, cmd->catch_all));
+    }
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();
     }

@@ -33,6 +33,22 @@ struct vy_err fsm_put(struct fsm_step *step, unsigned family, struct vy_bytes ke
     return vy_ok();
 }
 
+struct vy_err fsm_check_domain_name(struct fsm_step *step, struct vy_bytes name)
+{
+    const bool is_name = name.len > 0 && name.len <= META_ADDRESS_BYTES_MAX - 2 &&
+                         vy_bytes_find_byte(name, 0, 0) == SIZE_MAX &&
+                         vy_bytes_find_byte(name, '@', 0) == SIZE_MAX;
+    return is_name ? vy_ok() : fsm_refuse(step, META_OUTCOME_ARGUMENT, "not a domain name");
+}
+
+struct vy_err fsm_check_address(struct fsm_step *step, struct vy_bytes address)
+{
+    const size_t at = vy_bytes_find_byte(address, '@', 0);
+    const bool is_address = address.len <= META_ADDRESS_BYTES_MAX && at != SIZE_MAX && at > 0 &&
+                            vy_bytes_find_byte(address, 0, 0) == SIZE_MAX;
+    return is_address ? vy_ok() : fsm_refuse(step, META_OUTCOME_ARGUMENT, "not an address");
+}
+
 struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
                                struct meta_account_row *account)
 {

@@ -56,6 +56,9 @@ static inline bool fsm_is_dry(const struct fsm_step *step)
 }
 VY_CHECKED struct vy_err fsm_put(struct fsm_step *step, unsigned family, struct vy_bytes key,
                                  const struct vy_pb_desc *desc, const void *row);
+/* Names of new rows: the leader sends canonical ones, and the keys rest on their length. */
+VY_CHECKED struct vy_err fsm_check_domain_name(struct fsm_step *step, struct vy_bytes name);
+VY_CHECKED struct vy_err fsm_check_address(struct fsm_step *step, struct vy_bytes address);
 /* The account that an operator's command names; refuses when there is none or it is going. */
 VY_CHECKED struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
                                           struct meta_account_row *account);

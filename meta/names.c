@@ -16,7 +16,7 @@ struct vy_err names_canonical_domain(struct vy_arena *arena, struct vy_bytes typ
 {
     struct vy_bytes domain = {.len = 0};
     VY_TRY(as_argument(mail_domain_canonical(arena, typed, &domain), "not a domain name"));
-    if (domain.len == 0 || domain.len > MAIL_DOMAIN_BYTES_MAX || domain.data[0] == '[') {
+    if (domain.len == 0 || domain.len > META_ADDRESS_BYTES_MAX - 2 || domain.data[0] == '[') {
         return vy_error(VY_CODE_ARGUMENT, "not a domain name");
     }
     *out = domain;

@@ -150,6 +150,11 @@ struct vy_err audit_head_get(const struct meta_view *view, struct audit_head_row
 struct vy_err domain_get(const struct meta_view *view, struct vy_bytes name, struct domain_row *row,
                          bool *is_found)
 {
+    if (name.len > META_ADDRESS_BYTES_MAX) { /* no such row was ever written */
+        *row = (struct domain_row){.created_ms = 0};
+        *is_found = false;
+        return vy_ok();
+    }
     return table_get(view, META_FAMILY_DOMAIN, name, &domain_row_desc, row, is_found);
 }
 
@@ -164,11 +169,17 @@ struct vy_err account_get(const struct meta_view *view, uint64_t id, struct meta
 struct vy_err address_get(const struct meta_view *view, struct vy_bytes address,
                           struct address_row *row, bool *is_found)
 {
+    if (address.len > META_ADDRESS_BYTES_MAX) {
+        *row = (struct address_row){.account_id = 0};
+        *is_found = false;
+        return vy_ok();
+    }
     const struct meta_key key = meta_key_address(address);
     return table_get(view, META_FAMILY_ADDRESS, meta_key_bytes(&key), &address_row_desc, row,
                      is_found);
 }
 
+/* Of an address that address_get has found. */
 struct vy_err alias_get(const struct meta_view *view, struct vy_bytes address,
                         struct alias_row *row, bool *is_found)
 {
