@@ -88,6 +88,7 @@ void meta_admin_call(struct meta *meta, const struct vy_pb_method *method, struc
         return;
     }
     call->reply_desc = method->reply;
+    call->is_admin = true;
     call->is_secret = row->is_write;
     const struct vy_err err = copy_actor(call, actor);
     if (vy_failed(err)) {

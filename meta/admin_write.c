@@ -126,7 +126,6 @@ bool admin_is_refused(struct meta_call *call)
     if (call->result.outcome == META_OUTCOME_OK) {
         return false;
     }
-    call->meta->stats.admin_failures++;
     meta_call_refuse(call, &call->result);
     return true;
 }

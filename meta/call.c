@@ -52,6 +52,10 @@ static void call_free(struct meta_call *call)
 
 void meta_call_fail_text(struct meta_call *call, struct vy_err err, const char *text)
 {
+    if (call->is_admin) {
+        call->meta->stats.admin_failures++;
+        meta_metrics_count_admin(&call->meta->metrics, err);
+    }
     call->reply(call->reply_arg, err, text, vy_bytes(NULL, 0));
     call_free(call);
 }
@@ -70,6 +74,9 @@ void meta_call_reply(struct meta_call *call, const void *message)
     if (vy_failed(err)) {
         meta_call_fail(call, err);
     } else {
+        if (call->is_admin) {
+            meta_metrics_count_admin(&call->meta->metrics, vy_ok());
+        }
         call->reply(call->reply_arg, vy_ok(), "", vy_buf_bytes(&buf));
         call_free(call);
     }

@@ -135,6 +135,8 @@ static void reply_verdict(struct meta_call *call)
 {
     const struct login *login = login_of(call);
     struct login_reply reply = {.result = LOGIN_RESULT_REFUSED};
+    meta_metrics_count_auth(&call->meta->metrics, login->request->context->mechanism,
+                            login->verdict);
     if (login->verdict == LOGIN_VERDICT_OK) {
         reply_ok(call);
         return;

@@ -495,15 +495,118 @@ static void p9_other_tuples_are_not_folded(void **state)
     assert_int_equal(audit_count(f), before + 3);
 }
 
-static void app2_a_decision_overtaken_by_a_change_is_made_again(void **state)
+struct late {
+    bool is_there;
+    struct vy_err err;
+    enum login_result result;
+};
+
+static void on_late_reply(void *arg, struct vy_err err, const char *message, struct vy_bytes bytes)
+{
+    struct late *late = arg;
+    struct vy_arena arena;
+    struct login_reply reply = {.result = LOGIN_RESULT_NONE};
+    (void)message;
+    vy_arena_init(&arena, 4096);
+    if (!vy_failed(err)) {
+        assert_false(vy_failed(vy_pb_decode(&login_reply_desc, &arena, bytes, &reply)));
+    }
+    *late = (struct late){.is_there = true, .err = err, .result = reply.result};
+    vy_arena_deinit(&arena);
+}
+
+static void on_ignored_reply(void *arg, struct vy_err err, const char *message,
+                             struct vy_bytes bytes)
+{
+    (void)arg;
+    (void)message;
+    (void)bytes;
+    assert_int_equal(err.code, VY_CODE_OK);
+}
+
+/* Starts a call without waiting for its answer. */
+static void start_login(struct fixture *f, const char *name, const char *password,
+                        struct late *late)
+{
+    uint8_t hash[32];
+    uint8_t letters[PASSWORD_LETTERS];
+    struct vy_buf buf;
+    assert_true(password_is_generated_shape(vy_cstr(password), letters));
+    password_hash(vy_bytes(letters, sizeof(letters)), hash);
+    const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                          .mechanism = LOGIN_MECHANISM_PLAIN,
+                                          .typed_name = vy_cstr(name)};
+    const struct login_request request = {.context = &context,
+                                          .password_hash = vy_bytes(hash, sizeof(hash))};
+    vy_buf_init(&buf, 4096);
+    assert_false(vy_failed(vy_pb_encode(&login_request_desc, &request, &buf)));
+    meta_service_call(f->local->meta, METHOD_META_LOGIN, vy_buf_bytes(&buf), NULL, on_late_reply,
+                      late);
+    vy_buf_deinit(&buf);
+}
+
+static void start_admin(struct fixture *f, const char *service, const char *name,
+                        const void *request)
+{
+    struct vy_buf buf;
+    const struct vy_pb_method *method = meta_admin_find_method(vy_cstr(service), vy_cstr(name));
+    assert_non_null(method);
+    vy_buf_init(&buf, 4096);
+    assert_false(vy_failed(vy_pb_encode(method->request, request, &buf)));
+    meta_admin_call(f->local->meta, method, vy_buf_bytes(&buf), NULL, on_ignored_reply, NULL);
+    vy_buf_deinit(&buf);
+}
+
+static void app2_a_login_overtaken_by_a_disable_is_told_so(void **state)
 {
     struct fixture *f = *state;
-    /* Two calls at once: the disable is applied first, while the login is on its way. */
-    struct login_reply reply;
-    disable(f, "bob@d.test", "gone");
-    assert_false(
-        vy_failed(meta_local_login(f->local, "bob@d.test", CHOSEN, LOGIN_PROTOCOL_IMAP, &reply)));
-    assert_int_equal(reply.result, LOGIN_RESULT_DISABLED);
+    struct late late = {.is_there = false};
+    const struct admin_set_account_state_request disabling = {.account = VY_LIT("ada@d.test"),
+                                                              .text = VY_LIT("bye")};
+    f->local->is_holding = true;
+    start_admin(f, "volary.admin.v1.AccountService", "SetAccountState", &disabling);
+    start_login(f, "ada@d.test", f->generated, &late); /* decided from the state before */
+    (void)fake_loop_run_posts(&f->local->loop);
+    assert_false(late.is_there);
+    meta_local_release(f->local);
+    (void)fake_loop_run_posts(&f->local->loop);
+    assert_true(late.is_there);
+    assert_int_equal(late.result, LOGIN_RESULT_DISABLED);
+}
+
+static void app2_a_login_overtaken_by_a_new_password_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct late late = {.is_there = false};
+    const struct admin_set_password_request changing = {.account = VY_LIT("ada@d.test")};
+    f->local->is_holding = true;
+    start_admin(f, "volary.admin.v1.AccountService", "SetPassword", &changing);
+    (void)fake_loop_run_posts(&f->local->loop); /* its verifier is made; then it is proposed */
+    start_login(f, "ada@d.test", f->generated, &late);
+    meta_local_release(f->local);
+    (void)fake_loop_run_posts(&f->local->loop);
+    assert_true(late.is_there);
+    assert_int_equal(late.result, LOGIN_RESULT_REFUSED);
+    expect_record(f, "ada@d.test", "badpassword");
+}
+
+static void p9_a_refusal_whose_record_is_on_its_way_answers_nobody(void **state)
+{
+    struct fixture *f = *state;
+    struct late late[3] = {{.is_there = false}};
+    const uint64_t before = audit_count(f);
+    f->local->is_holding = true;
+    for (size_t i = 0; i < 3; i++) {
+        start_login(f, "ada@d.test", "aaaaa-aaaaa-aaaaa-aaaaa-aaaaa", &late[i]);
+        (void)fake_loop_run_posts(&f->local->loop);
+        assert_false(late[i].is_there);
+    }
+    meta_local_release(f->local);
+    (void)fake_loop_run_posts(&f->local->loop);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(late[i].result, LOGIN_RESULT_REFUSED);
+    }
+    assert_int_equal(audit_count(f) - before, 3);
 }
 
 static void login_lists_are_paged_newest_first(void **state)
@@ -578,7 +681,9 @@ int main(void)
         TEST(p9_each_login_is_one_record_of_the_chain),
         TEST(p9_identical_refusals_are_folded_into_one_record_with_a_count),
         TEST(p9_other_tuples_are_not_folded),
-        TEST(app2_a_decision_overtaken_by_a_change_is_made_again),
+        TEST(app2_a_login_overtaken_by_a_disable_is_told_so),
+        TEST(app2_a_login_overtaken_by_a_new_password_is_refused),
+        TEST(p9_a_refusal_whose_record_is_on_its_way_answers_nobody),
         TEST(login_lists_are_paged_newest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,7 @@ static void lead_on_barrier(void *arg, struct vy_err err)
         return; /* told again when it leads again */
     }
     meta->is_ready = true;
+    meta_metrics_set_ready(&meta->metrics, true);
     meta->next_account_id = 0;
     vy_log(meta->config.log, VY_LOG_INFO, "meta.leader.ready", VY_U64("raft.term", meta->term));
     bootstrap_if_new(meta);
@@ -95,6 +96,7 @@ static void meta_on_leader_change(void *arg, bool is_leader, uint64_t term)
 {
     struct meta *meta = arg;
     meta->is_ready = false;
+    meta_metrics_set_ready(&meta->metrics, false);
     meta->term = term;
     if (!is_leader || meta->is_stopping || meta->group == NULL) {
         return;
@@ -159,6 +161,7 @@ static void fold_on_timer(void *arg)
 
 static struct vy_err build(struct meta *meta)
 {
+    VY_TRY(meta_metrics_init(meta->config.metrics, &meta->metrics));
     VY_TRY(meta_watch_new(&meta->watch));
     meta->fold_timer = vy_timer_new(meta->config.loop, fold_on_timer, meta);
     if (meta->fold_timer == NULL) {

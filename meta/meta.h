@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "base/rng.h"
 #include "base/workers.h"
 #include "meta/group.h"
@@ -46,6 +47,7 @@ struct meta_config {
     const struct vy_log *log;
     struct vy_workers *workers; /* password hashing, lists, verification */
     const struct cluster_key *key;
+    struct vy_metrics *metrics;         /* NULL: nothing is counted */
     const struct meta_fence_ops *fence; /* NULL: shards learn by the watch alone */
     void *fence_arg;
     /* The groups of shards that a new cluster begins with; slots are split evenly, in this order.

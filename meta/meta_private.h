@@ -10,6 +10,7 @@
 #include "meta/fsm.h"
 #include "meta/login_fold.h"
 #include "meta/meta.h"
+#include "meta/metrics.h"
 #include "meta/seal.h"
 #include "meta/service.h"
 #include "meta/watch.h"
@@ -37,6 +38,7 @@ struct meta {
     vy_loop_fn on_stopped;
     void *on_stopped_arg;
     struct meta_stats stats;
+    struct meta_metrics metrics;
 };
 
 struct meta_call;
@@ -58,6 +60,7 @@ struct meta_call {
     meta_call_fn work;
     meta_call_fn after_read;         /* behind barrier and work of a list */
     meta_call_fn after_secret;       /* behind the making of a password */
+    bool is_admin;                   /* counted as a call of the admin API */
     bool is_secret;                  /* request and reply may hold passwords: wiped */
     struct store_snapshot *snapshot; /* while work runs; freed behind it */
     struct vy_err err;               /* how the step before ended */

@@ -14,6 +14,7 @@ struct resolve {
 static void resolve_answer(struct meta_call *call)
 {
     const struct resolve *resolve = call->state;
+    meta_metrics_count_resolve(&call->meta->metrics, resolve->reply.result);
     meta_call_reply(call, &resolve->reply);
 }
 

@@ -90,6 +90,7 @@ static void watch_on_cancel(void *arg)
     meta_watcher_free(watch->watcher);
     vy_buf_deinit(&watch->out);
     watch->meta->stats.watchers--;
+    meta_metrics_change_watchers(&watch->meta->metrics, -1);
     rpc_server_call_fail(watch->call, vy_error(VY_CODE_CANCELLED, "watch is over"), NULL, 0);
     free(watch);
 }
@@ -120,6 +121,7 @@ static struct vy_err watch_start(struct meta *meta, struct rpc_server_call *call
     vy_buf_init(&watch->out, WATCH_BUFFER_BYTES_MAX);
     rpc_server_call_set_events(call, &watch_events, watch);
     meta->stats.watchers++;
+    meta_metrics_change_watchers(&meta->metrics, 1);
     watch_pump(watch);
     return vy_ok();
 }

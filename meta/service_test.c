@@ -3,6 +3,7 @@
 #include "meta/fsm.h"
 #include "meta/login_fold.h"
 #include "meta/seal.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/meta_local.h"
 #include "tests/lib/test.h"
 
@@ -313,6 +314,60 @@ static void folds_are_bounded_and_then_nothing_is_folded(void **state)
     login_folds_deinit(&folds);
 }
 
+/* ---- counters, and memory that runs out ---- */
+
+static bool page_has(struct meta_local *local, const char *line)
+{
+    struct vy_buf page;
+    vy_buf_init(&page, 1024 * 1024);
+    vy_metrics_write(local->metrics, &page);
+    const bool has = vy_bytes_find(vy_buf_bytes(&page), vy_cstr(line), 0) != SIZE_MAX;
+    vy_buf_deinit(&page);
+    return has;
+}
+
+static void what_is_done_is_counted(void **state)
+{
+    struct meta_local *local = *state;
+    struct resolve_reply reply;
+    struct login_reply login;
+    (void)meta_local_add_account(local, "ada@d.test", "correct horse", NULL, 0);
+    assert_false(vy_failed(resolve(local, "no@d.test", true, &reply)));
+    assert_false(vy_failed(
+        meta_local_login(local, "ada@d.test", "correct horse", LOGIN_PROTOCOL_IMAP, &login)));
+    assert_true(page_has(local, "volary_meta_resolves_total{result=\"unknown\"} 1\n"));
+    assert_true(page_has(local, "volary_meta_auth_total{mech=\"plain\",result=\"ok\"} 1\n"));
+    assert_true(page_has(local, "volary_meta_admin_calls_total{code_class=\"ok\"} 2\n"));
+    assert_true(page_has(local, "volary_meta_ready 1\n"));
+}
+
+static void without_memory_calls_are_refused_and_nothing_is_lost(void **state)
+{
+    struct meta_local *local = *state;
+    const struct resolve_request request = {.address = VY_LIT("x@d.test")};
+    struct vy_buf buf;
+    (void)meta_local_add_account(local, "ada@d.test", NULL, NULL, 0);
+    meta_local_add_alias(local, "x@d.test", "ada@d.test");
+    vy_buf_init(&buf, 4096);
+    assert_false(vy_failed(vy_pb_encode(&resolve_request_desc, &request, &buf)));
+    unsigned failures = 0;
+    for (uint64_t n = 1; fault_begin(n); n++) {
+        struct answer answer = {.is_there = false};
+        meta_service_call(local->meta, METHOD_META_RESOLVE, vy_buf_bytes(&buf), NULL, on_reply,
+                          &answer);
+        (void)fake_loop_run_posts(&local->loop);
+        const bool has_failed = fault_end();
+        assert_true(answer.is_there);
+        if (!has_failed) {
+            assert_int_equal(answer.err.code, VY_CODE_OK);
+            break;
+        }
+        failures += vy_failed(answer.err);
+    }
+    assert_true(failures > 3);
+    vy_buf_deinit(&buf);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -331,6 +386,8 @@ int main(void)
         TEST(a_leader_serves_when_it_sees_what_was_acknowledged_before),
         TEST(del4_a_new_leader_goes_on_with_the_numbers_of_the_tables),
         TEST(sealed_text_opens_only_unaltered_and_with_its_key),
+        TEST(what_is_done_is_counted),
+        TEST(without_memory_calls_are_refused_and_nothing_is_lost),
         cmocka_unit_test(folds_are_bounded_and_then_nothing_is_folded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

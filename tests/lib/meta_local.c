@@ -26,6 +26,8 @@ static struct meta_local *local_of(struct meta_group *group)
 }
 
 struct local_commit {
+    struct vy_list item;
+    struct vy_buf command; /* while it is held */
     struct meta_local *local;
     replica_propose_fn callback;
     void *arg;
@@ -69,6 +71,19 @@ static struct vy_err local_propose(struct meta_group *group, struct vy_bytes com
     struct local_commit *commit = fault_safe_realloc(NULL, sizeof(*commit));
     *commit = (struct local_commit){.local = local, .callback = callback, .arg = arg};
     vy_buf_init(&commit->result, REPLICA_RESULT_BYTES_MAX);
+    vy_list_init(&commit->item);
+    vy_buf_init(&commit->command, REPLICA_COMMAND_BYTES_MAX);
+    vy_buf_append(&commit->command, command);
+    vy_list_push_back(&local->held, &commit->item);
+    if (!local->is_holding) {
+        meta_local_release(local);
+    }
+    return vy_ok();
+}
+
+static void release_one(struct meta_local *local, struct local_commit *commit)
+{
+    const struct vy_bytes command = vy_buf_bytes(&commit->command);
     const enum vy_code fault = local->fail_next_propose;
     local->fail_next_propose = VY_CODE_OK;
     if (fault == VY_CODE_OK || fault == VY_CODE_UNKNOWN) {
@@ -79,8 +94,18 @@ static struct vy_err local_propose(struct meta_group *group, struct vy_bytes com
         vy_buf_reset(&commit->result);
     }
     commit->index = local->index;
+    vy_buf_deinit(&commit->command);
     vy_loop_post(&local->loop.base, commit_tell, commit);
-    return vy_ok();
+}
+
+void meta_local_release(struct meta_local *local)
+{
+    struct vy_list *item = vy_list_pop_front(&local->held);
+    local->is_holding = false;
+    while (item != NULL) {
+        release_one(local, VY_CONTAINER_OF(item, struct local_commit, item));
+        item = vy_list_pop_front(&local->held);
+    }
 }
 
 struct local_barrier {
@@ -201,6 +226,7 @@ static void build(struct meta_local *local, uint32_t scram_iterations,
                                        .log = &local->log,
                                        .workers = local->workers,
                                        .key = local->key,
+                                       .metrics = local->metrics,
                                        .fence = fence,
                                        .fence_arg = fence_arg,
                                        .group_ids = group_ids,
@@ -221,6 +247,7 @@ struct meta_local *meta_local_new(uint32_t scram_iterations, const struct meta_f
     uint8_t key[CLUSTER_KEY_BYTES];
     struct meta_local *local = fault_safe_realloc(NULL, sizeof(*local));
     *local = (struct meta_local){.index = 0};
+    vy_list_init(&local->held);
     memset(key, 7, sizeof(key));
     fake_clock_init(&local->clock);
     fake_loop_init(&local->loop, &local->clock);
@@ -228,6 +255,7 @@ struct meta_local *meta_local_new(uint32_t scram_iterations, const struct meta_f
     local->log = (struct vy_log){.clock = &local->clock.base, .level = VY_LOG_DEBUG};
     vy_arena_init(&local->arena, 2 * REPLY_BYTES_MAX);
     assert_false(vy_failed(cluster_key_new(key, &local->key)));
+    assert_false(vy_failed(vy_metrics_new(&local->metrics)));
     assert_false(vy_failed(vy_workers_new(0, 64, &local->workers)));
     open_store(local);
     build(local, scram_iterations, fence, fence_arg);
@@ -247,6 +275,7 @@ void meta_local_free(struct meta_local *local)
     (void)fake_loop_run_posts(&local->loop);
     assert_true(is_stopped);
     meta_free(local->meta);
+    vy_metrics_free(local->metrics);
     txn_free(local->txn);
     store_close(local->store);
     store_mem_disk_free(local->disk);

@@ -6,6 +6,8 @@
  * Fails the running cmocka test when meta does what it must not (no answer, undecodable reply).
  */
 #include "base/arena.h"
+#include "base/list.h"
+#include "base/metrics.h"
 #include "meta/admin.h"
 #include "meta/service.h"
 #include "replica/store_mem.h"
@@ -31,6 +33,9 @@ struct meta_local {
     uint64_t index;        /* of the last entry */
     uint64_t last_ms;
     bool is_leader;
+    bool is_holding;     /* entries wait for meta_local_release, in order */
+    struct vy_list held; /* struct local_commit */
+    struct vy_metrics *metrics;
     enum vy_code fail_next_propose; /* OK: no fault; UNKNOWN: applied, but not told */
     char message[512];              /* of the last admin call that failed */
     struct meta_group *group;
@@ -65,4 +70,6 @@ struct vy_err meta_local_login(struct meta_local *local, const char *name, const
                                enum login_protocol protocol, struct login_reply *reply);
 /* Leadership comes or goes, as the replica would tell. */
 void meta_local_set_leader(struct meta_local *local, bool is_leader);
+/* Applies what waits and goes on. */
+void meta_local_release(struct meta_local *local);
 void meta_local_run_ms(struct meta_local *local, uint64_t ms);
