@@ -301,7 +301,7 @@ static struct vy_err run_command(struct fsm *fsm, struct vy_bytes bytes, struct 
     return vy_pb_encode(&shard_result_desc, &outcome, result);
 }
 
-struct vy_err fsm_apply_command(struct fsm *fsm, struct replica_txn *txn, struct vy_bytes command,
+struct vy_err fsm_apply_command(struct fsm *fsm, struct txn *txn, struct vy_bytes command,
                                 struct vy_buf *result)
 {
     vy_arena_reset(&fsm->arena);

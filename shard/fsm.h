@@ -82,7 +82,7 @@ void fsm_free(struct fsm *fsm);
  * @result   filled with an encoded ShardResult
  * @errors   anything: the entry cannot be applied here and the process must end
  */
-VY_CHECKED struct vy_err fsm_apply_command(struct fsm *fsm, struct replica_txn *txn,
+VY_CHECKED struct vy_err fsm_apply_command(struct fsm *fsm, struct txn *txn,
                                            struct vy_bytes command, struct vy_buf *result);
 /* The database was replaced (snapshot): nothing cached holds any more. */
 void fsm_reset(struct fsm *fsm);

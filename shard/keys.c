@@ -2,6 +2,12 @@
 #include "shard/keys.h"
 #include "base/assert.h"
 #include "base/map.h"
+#include "replica/replica.h"
+
+unsigned shard_store_family(enum shard_family family)
+{
+    return REPLICA_FAMILY_FIRST + (unsigned)family;
+}
 
 static void put_bytes(struct shard_key *key, const void *data, size_t len)
 {

@@ -52,6 +52,9 @@ enum shard_family {
         SHARD_FAMILY_COUNT
 };
 
+/* Its place among the families of the database. */
+unsigned shard_store_family(enum shard_family family);
+
 struct shard_key {
     uint8_t data[SHARD_KEY_BYTES_MAX];
     size_t len;

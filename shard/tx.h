@@ -10,24 +10,24 @@
  */
 #include "base/buf.h"
 #include "base/err.h"
+#include "replica/txn.h"
 #include "shard/keys.h"
 
-struct replica_txn;
 struct tx {
-    struct replica_txn *txn; /* borrowed */
+    struct txn *txn; /* borrowed */
     struct vy_err err;
-    struct vy_buf value; /* of the last tx_get or tx_seek */
+    struct vy_buf value; /* of the last tx_seek */
     struct vy_buf key;   /* of the last tx_seek */
 };
 
 void tx_init(struct tx *tx);
 void tx_deinit(struct tx *tx);
-void tx_begin(struct tx *tx, struct replica_txn *txn);
+void tx_begin(struct tx *tx, struct txn *txn);
 VY_CHECKED struct vy_err tx_error(const struct tx *tx);
 /* Notes a failure that was found elsewhere (damaged rows). */
 void tx_fail(struct tx *tx, struct vy_err err);
 
-/* *out is valid until the next read. False: no such row, or failed. */
+/* *out is valid until the command is done. False: no such row, or failed. */
 bool tx_get(struct tx *tx, enum shard_family family, const struct shard_key *key,
             struct vy_bytes *out);
 void tx_put(struct tx *tx, enum shard_family family, const struct shard_key *key,
