@@ -88,7 +88,7 @@ void config_fault(struct config_loader *loader, struct vy_bytes name, const char
 void config_fault_unknown(struct config_loader *loader, struct vy_bytes name)
 {
     size_t len = 0;
-    const char *nearest = vy_config_nearest(loader->config->spec, name, &len);
+    const char *nearest = vy_config_nearest(&loader->config->spec, name, &len);
     if (nearest == NULL) {
         config_fault(loader, name, "unknown key");
     } else {
@@ -118,10 +118,10 @@ static bool name_from_variable(struct vy_bytes variable, uint8_t name[VY_CONFIG_
 
 static void set_from_environment(struct config_loader *loader, size_t key, struct vy_bytes text)
 {
-    const enum vy_config_type type = loader->config->spec->keys[key].type;
+    const enum vy_config_type type = loader->config->spec.keys[key].type;
     struct config_value *value = &loader->config->values[key];
     if (value->is_from_env) {
-        config_fault(loader, vy_cstr(loader->config->spec->keys[key].name), "is set twice");
+        config_fault(loader, vy_cstr(loader->config->spec.keys[key].name), "is set twice");
         return;
     }
     value->is_from_env = true;
@@ -135,7 +135,7 @@ static void set_from_environment(struct config_loader *loader, size_t key, struc
 /* VOLARY_X_FILE names a file with a secret (C2: only its owner may read it). */
 static void set_from_secret_file(struct config_loader *loader, size_t key, struct vy_bytes path)
 {
-    const struct vy_bytes name = vy_cstr(loader->config->spec->keys[key].name);
+    const struct vy_bytes name = vy_cstr(loader->config->spec.keys[key].name);
     const char *file = vy_arena_cstr(&loader->config->arena, path);
     struct vy_secret *secret = NULL;
     if (file == NULL || vy_bytes_find_byte(path, 0, 0) != SIZE_MAX) {
@@ -155,7 +155,7 @@ static void set_from_secret_file(struct config_loader *loader, size_t key, struc
 static void take_variable(struct config_loader *loader, struct vy_bytes variable,
                           struct vy_bytes value)
 {
-    const struct vy_config_spec *spec = loader->config->spec;
+    const struct vy_config_spec *spec = &loader->config->spec;
     const bool must_exist = vy_bytes_find(variable, VY_LIT("__"), 0) != SIZE_MAX;
     uint8_t bytes[VY_CONFIG_NAME_BYTES_MAX];
     struct vy_bytes name = {.data = bytes};
@@ -198,7 +198,7 @@ void config_read_environment(struct config_loader *loader, const char *const *en
 
 static void set_defaults(struct config_loader *loader)
 {
-    const struct vy_config_spec *spec = loader->config->spec;
+    const struct vy_config_spec *spec = &loader->config->spec;
     loader->source = "built-in default";
     for (size_t i = 0; i < spec->count; i++) {
         const char *text = spec->keys[i].default_text;
@@ -214,7 +214,7 @@ static void set_defaults(struct config_loader *loader)
 
 static void check_required(struct config_loader *loader, const char *source)
 {
-    const struct vy_config_spec *spec = loader->config->spec;
+    const struct vy_config_spec *spec = &loader->config->spec;
     loader->source = source;
     loader->line = 0;
     for (size_t i = 0; i < spec->count; i++) {
@@ -232,7 +232,7 @@ static struct vy_config *config_new(const struct vy_config_spec *spec)
     if (config == NULL) {
         return NULL;
     }
-    config->spec = spec;
+    config->spec = *spec;
     vy_arena_init(&config->arena, CONFIG_ARENA_BYTES_MAX);
     config->values = VY_ARENA_ARRAY(&config->arena, spec->count, struct config_value);
     if (config->values == NULL) {
@@ -247,7 +247,7 @@ void vy_config_free(struct vy_config *config)
     if (config == NULL) {
         return;
     }
-    for (size_t i = 0; config->values != NULL && i < config->spec->count; i++) {
+    for (size_t i = 0; config->values != NULL && i < config->spec.count; i++) {
         vy_secret_free(config->values[i].secret);
     }
     vy_arena_deinit(&config->arena);
@@ -365,9 +365,9 @@ struct vy_err vy_config_load(const struct vy_config_spec *spec, const char *path
 static const struct config_value *value_of(const struct vy_config *config, const char *name,
                                            unsigned types)
 {
-    const size_t key = config_find_key(config->spec, vy_cstr(name));
+    const size_t key = config_find_key(&config->spec, vy_cstr(name));
     VY_ASSERT(key != CONFIG_NOT_FOUND);
-    VY_ASSERT((1U << config->spec->keys[key].type & types) != 0);
+    VY_ASSERT((1U << config->spec.keys[key].type & types) != 0);
     return &config->values[key];
 }
 
@@ -418,8 +418,8 @@ const char *vy_config_record_field(const struct vy_config *config, const char *n
                                    const char *field)
 {
     const struct config_value *value = value_of(config, name, 1U << VY_CONFIG_RECORDS);
-    const size_t key = config_find_key(config->spec, vy_cstr(name));
-    const size_t at = config_field_index(&config->spec->keys[key], vy_cstr(field));
+    const size_t key = config_find_key(&config->spec, vy_cstr(name));
+    const size_t at = config_field_index(&config->spec.keys[key], vy_cstr(field));
     VY_ASSERT(index < value->count);
     VY_ASSERT(at < VY_CONFIG_FIELDS_MAX);
     return value->records[index].fields[at];

@@ -39,9 +39,9 @@ static bool value_equal(const struct config_value *a, const struct config_value 
 bool vy_config_needs_restart(const struct vy_config *before, const struct vy_config *after,
                              struct vy_buf *names)
 {
-    const struct vy_config_spec *spec = before->spec;
+    const struct vy_config_spec *spec = &before->spec;
     bool needs = false;
-    VY_ASSERT(after->spec->keys == spec->keys);
+    VY_ASSERT(after->spec.keys == spec->keys);
     for (size_t i = 0; i < spec->count; i++) {
         const struct vy_config_key *key = &spec->keys[i];
         const bool is_ours = key->roles == 0 || (key->roles & spec->role) != 0;
@@ -83,8 +83,8 @@ static uint64_t mix_value(uint64_t hash, const struct config_value *value)
 uint64_t vy_config_hash(const struct vy_config *config)
 {
     uint64_t hash = 0;
-    for (size_t i = 0; i < config->spec->count; i++) {
-        hash = mix_text(hash, config->spec->keys[i].name);
+    for (size_t i = 0; i < config->spec.count; i++) {
+        hash = mix_text(hash, config->spec.keys[i].name);
         hash = mix_value(hash, &config->values[i]); /* a secret has no text */
     }
     return hash;

@@ -20,7 +20,7 @@ struct config_value {
     struct vy_secret *secret; /* owned */
 };
 struct vy_config {
-    const struct vy_config_spec *spec; /* borrowed */
+    struct vy_config_spec spec; /* its keys are borrowed */
     struct vy_arena arena;             /* all texts */
     struct config_value *values;       /* one per key, in the arena */
 };

@@ -26,7 +26,7 @@ static const struct unit size_units[] = {
 
 static const struct vy_config_key *key_of(const struct config_loader *loader, size_t key)
 {
-    return &loader->config->spec->keys[key];
+    return &loader->config->spec.keys[key];
 }
 
 static void fault(struct config_loader *loader, size_t key, const char *what)

@@ -115,7 +115,7 @@ static bool may_set(struct reader *reader, size_t key)
 
 static void take_scalar(struct reader *reader, const yaml_event_t *event)
 {
-    const struct vy_config_spec *spec = reader->loader->config->spec;
+    const struct vy_config_spec *spec = &reader->loader->config->spec;
     const size_t key = config_find_key(spec, path_of(reader));
     if (key == CONFIG_NOT_FOUND && config_is_section(spec, path_of(reader))) {
         if (!is_null(event)) { /* a section whose lines are all commented out is fine */
@@ -158,7 +158,7 @@ static bool is_new_section(struct reader *reader)
 
 static void open_section(struct reader *reader)
 {
-    const struct vy_config_spec *spec = reader->loader->config->spec;
+    const struct vy_config_spec *spec = &reader->loader->config->spec;
     const struct vy_bytes path = path_of(reader);
     if (config_is_section(spec, path)) {
         if (!is_new_section(reader)) {
@@ -177,7 +177,7 @@ static void open_section(struct reader *reader)
 
 static void open_sequence(struct reader *reader)
 {
-    const struct vy_config_spec *spec = reader->loader->config->spec;
+    const struct vy_config_spec *spec = &reader->loader->config->spec;
     const size_t key = config_find_key(spec, path_of(reader));
     reader->skip_depth = 1;
     if (key == CONFIG_NOT_FOUND) {

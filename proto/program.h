@@ -12,7 +12,7 @@ int program_main(int argc, char **argv, const struct role_ops *role);
 
 /* The same for a process that has made its configuration itself (the all-in-one). */
 struct program {
-    const char *name; /* "volary" */
+    const char *name;                    /* "volary" */
     const struct role_ops *const *roles; /* in the order of starting; stopped backwards */
     size_t role_count;
     const struct vy_config *config; /* borrowed */

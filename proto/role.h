@@ -30,8 +30,8 @@ struct role_env {
 
 struct role;
 struct role_ops {
-    const char *name;     /* "meta", "shard", "frontend" */
-    unsigned settings;    /* SETTINGS_* bit of settings.h */
+    const char *name;  /* "meta", "shard", "frontend" */
+    unsigned settings; /* SETTINGS_* bit of settings.h */
     enum rpc_role rpc_role;
     /* Opens, binds and starts; serves soon after. What went wrong was logged once, with the next
      * step. @blocks while stores recover */
@@ -52,4 +52,5 @@ struct role {
 
 /* The link configuration that every role starts from (cluster and node name, TLS, hub). The caller
  * sets the loop where it is another one. */
-void role_rpc_config(const struct role_env *env, const struct role_ops *ops, struct rpc_config *out);
+void role_rpc_config(const struct role_env *env, const struct role_ops *ops,
+                     struct rpc_config *out);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/settings.h"
 
-#include "base/codec.h"
-#include <stdio.h>
-#include <string.h>
+#include "base/bytes.h"
 
 /* clang-format off */
 const struct vy_config_key settings_keys[] = {
@@ -30,7 +28,7 @@ const struct vy_config_key settings_keys[] = {
     { .name = "bootstrap.groups", .type = VY_CONFIG_U64, .default_text = "1", .min = 1, .max = 64, .roles = SETTINGS_META, 
       .doc = "Replica groups of shards that a new cluster begins with." },
     { .name = "data.dir", .type = VY_CONFIG_PATH, .roles = SETTINGS_META | SETTINGS_SHARD, .is_required = true, 
-      .doc = "Directory of everything that this process keeps." },
+      .doc = "Directory of everything that this process keeps; each role has its database in a folder of its name there (meta, shard)." },
     { .name = "data.key_file", .type = VY_CONFIG_PATH, .roles = SETTINGS_META | SETTINGS_SHARD, .is_required = true, 
       .doc = "The cluster key (64 hex digits, mode 0600), outside of the data directories." },
     { .name = "data.ticket", .type = VY_CONFIG_PATH, .roles = SETTINGS_META | SETTINGS_SHARD, 
@@ -102,3 +100,50 @@ const struct vy_config_key settings_keys[] = {
 };
 /* clang-format on */
 const size_t settings_key_count = sizeof(settings_keys) / sizeof(settings_keys[0]);
+
+struct vy_err settings_members(const struct vy_config *config, const char *key,
+                               struct settings_member *out, size_t *out_count,
+                               struct vy_buf *report)
+{
+    const size_t count = vy_config_record_count(config, key);
+    if (count > SETTINGS_MEMBERS_MAX) {
+        vy_buf_printf(report, "%s: more than %u members\n", key, SETTINGS_MEMBERS_MAX);
+        return vy_error(VY_CODE_ARGUMENT, "too many members");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *id = vy_config_record_field(config, key, i, "id");
+        out[i] = (struct settings_member){
+            .node = vy_config_record_field(config, key, i, "node"),
+            .link = vy_config_record_field(config, key, i, "link"),
+            .raft = vy_config_record_field(config, key, i, "raft"),
+        };
+        if (!vy_parse_u64(vy_cstr(id), &out[i].id) || out[i].id == 0) {
+            vy_buf_printf(report, "%s: '%.64s' is not the id of a member (a number from 1 on)\n",
+                          key, id);
+            return vy_error(VY_CODE_ARGUMENT, "member id");
+        }
+    }
+    *out_count = count;
+    return vy_ok();
+}
+
+struct vy_err settings_networks(const struct vy_config *config, const char *key, struct vy_net *out,
+                                size_t max, size_t *out_count, struct vy_buf *report)
+{
+    size_t count = 0;
+    const char *const *items = vy_config_list(config, key, &count);
+    if (count > max) {
+        vy_buf_printf(report, "%s: more than %zu networks\n", key, max);
+        return vy_error(VY_CODE_LIMIT, "too many networks");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (vy_failed(vy_net_parse(vy_cstr(items[i]), &out[i]))) {
+            vy_buf_printf(report,
+                          "%s: '%.64s' is not a network; write 10.0.0.0/8 or 2001:db8::/32\n", key,
+                          items[i]);
+            return vy_error(VY_CODE_ARGUMENT, "network");
+        }
+    }
+    *out_count = count;
+    return vy_ok();
+}

@@ -11,17 +11,13 @@
 #include "base/config.h"
 #include "base/net.h"
 
-enum {
-    SETTINGS_META = 1,
-    SETTINGS_SHARD = 2,
-    SETTINGS_FRONTEND = 4,
-    SETTINGS_ALL = 7
-};
+enum { SETTINGS_META = 1, SETTINGS_SHARD = 2, SETTINGS_FRONTEND = 4, SETTINGS_ALL = 7 };
 
 extern const struct vy_config_key settings_keys[];
 extern const size_t settings_key_count;
 
-/* One member of meta's group or of a shard group, as the file names it; borrowed from the config. */
+/* One member of meta's group or of a shard group, as the file names it; borrowed from the config.
+ */
 struct settings_member {
     uint64_t id;
     const char *node;
