@@ -26,10 +26,13 @@ struct rpc_inproc;      /* rpc_inproc.h */
 #define RPC_PRINCIPAL_BYTES_MAX 256U /* larger than any account or node name with its realm */
 #define RPC_NAME_BYTES_MAX 128U      /* cluster and node names, leader hints */
 #define RPC_CALLS_PER_LINK_MAX 1024U /* open at once */
-#define RPC_STREAM_WINDOW_BYTES (512U * 1024U)     /* unconsumed per stream and direction */
-#define RPC_LINK_WINDOW_BYTES (4U * 1024U * 1024U) /* unconsumed per link and direction */
-#define RPC_MESSAGE_BYTES_MAX (256U * 1024U)       /* one piece of a stream of messages */
-#define RPC_REPLY_BYTES_MAX (64U * 1024U * 1024U)  /* default limit of a reply message */
+#define RPC_STREAM_WINDOW_BYTES (512U * 1024U) /* unconsumed per stream and direction */
+/* Unconsumed per link and direction. The first RPC_STREAM_FLOOR_BYTES of each stream do not count:
+ * however many consumers stall, every other stream still moves. */
+#define RPC_LINK_WINDOW_BYTES (4U * 1024U * 1024U)
+#define RPC_STREAM_FLOOR_BYTES 4096U
+#define RPC_MESSAGE_BYTES_MAX (256U * 1024U)      /* one piece of a stream of messages */
+#define RPC_REPLY_BYTES_MAX (64U * 1024U * 1024U) /* default limit of a reply message */
 
 /* What links and servers of one role have in common. Borrowed whole; must outlive them. */
 struct rpc_config {

@@ -26,7 +26,6 @@
  */
 #define RPC_CONTROL_QUEUE_BYTES_MAX (48U * 1024U * 1024U)
 #define RPC_CREDIT_STEP_BYTES (16U * 1024U) /* consumed bytes are reported in steps of this */
-#define RPC_STREAM_SHARE_BYTES_MIN (32U * 1024U)
 /* A stream takes a whole frame: windows below this are refused. */
 #define RPC_STREAM_WINDOW_BYTES_MIN RPC_FRAME_PAYLOAD_BYTES_MAX
 #define RPC_WINDOW_BYTES_MAX (1024U * 1024U * 1024U)
@@ -119,6 +118,9 @@ void rpc_flow_abandon(struct rpc_flow *stream);
 uint32_t rpc_flow_room(const struct rpc_flow *stream);
 void rpc_flow_spend(struct rpc_flow *stream, uint32_t count);
 void rpc_flow_credited(struct rpc_flow *stream, uint32_t count);
+/* Acceptance and release of bytes that came in. False: beyond the credit given. */
+bool rpc_flow_hold(struct rpc_flow *stream, size_t count);
+void rpc_flow_release(struct rpc_flow *stream, uint32_t count);
 void rpc_flow_deliver_request(struct rpc_flow *stream, struct vy_bytes request);
 
 struct rpc_conn_owner {
@@ -168,11 +170,10 @@ struct rpc_conn {
 
     uint32_t send_stream_window; /* the peer's */
     uint32_t send_link_window;
-    uint64_t outstanding_bytes;
-    size_t outstanding_streams;
+    uint64_t outstanding_bytes;  /* sums of what streams have beyond their floors */
     uint32_t held_stream_window; /* ours */
     uint32_t held_link_window;
-    uint64_t held_bytes;
+    uint64_t held_bytes; /* likewise */
     uint64_t credit_bytes;
 
     struct rpc_frame_parser parser;

@@ -52,15 +52,11 @@ void rpc_conn_remove_stream(struct rpc_conn *conn, struct rpc_flow *stream)
     rpc_block_free(stream->end);
     stream->end = NULL;
     conn->stream_count--;
-    conn->held_bytes -= stream->held_bytes;
+    rpc_flow_release(stream, stream->held_bytes);
     conn->credit_bytes -= stream->credit_bytes;
-    stream->held_bytes = 0;
     stream->credit_bytes = 0;
     if (stream->outstanding_bytes > 0) {
-        conn->outstanding_bytes -= stream->outstanding_bytes;
-        conn->outstanding_streams--;
-        conn->has_new_credit = true;
-        stream->outstanding_bytes = 0;
+        rpc_flow_credited(stream, stream->outstanding_bytes);
     }
     stream->conn = NULL;
     /* Others may use the room that this one leaves, and a connection that leaves may be finished.
@@ -159,43 +155,66 @@ bool rpc_conn_accept_call(struct rpc_conn *conn, const struct rpc_frame *frame,
 
 /* ---- sending ---- */
 
-/* How much the stream may queue now. Streams share the link's window, so that a few consumers that
- * stall do not use it up: each gets an equal part once it is scarce, but a stream with nothing
- * outstanding is never held back by that. */
+/* The part of a stream's bytes that counts against the link's window. */
+static uint32_t above_floor(uint32_t count)
+{
+    return count > RPC_STREAM_FLOOR_BYTES ? count - RPC_STREAM_FLOOR_BYTES : 0;
+}
+
+/* How much the stream may queue now. A stream may grow while it has less of the link's window than
+ * is left: a few consumers that stall leave half of it to the next one, and never use up the
+ * floors. */
 uint32_t rpc_flow_room(const struct rpc_flow *stream)
 {
     const struct rpc_conn *conn = stream->conn;
     if (conn == NULL || conn->state == RPC_CONN_DEAD) {
         return 0;
     }
-    const uint32_t share = (uint32_t)VY_MAX(
-        RPC_STREAM_SHARE_BYTES_MIN, conn->send_link_window / (conn->outstanding_streams + 1));
-    if (stream->outstanding_bytes >= share ||
-        stream->outstanding_bytes >= conn->send_stream_window) {
-        return 0;
-    }
+    const uint32_t floor_left =
+        RPC_STREAM_FLOOR_BYTES - VY_MIN(stream->outstanding_bytes, RPC_STREAM_FLOOR_BYTES);
     const uint64_t link_left = conn->send_link_window - conn->outstanding_bytes;
-    return (uint32_t)VY_MIN(link_left, conn->send_stream_window - stream->outstanding_bytes);
+    const bool has_share = above_floor(stream->outstanding_bytes) < link_left;
+    return (uint32_t)VY_MIN(floor_left + (has_share ? link_left : 0),
+                            conn->send_stream_window - stream->outstanding_bytes);
 }
 
 void rpc_flow_spend(struct rpc_flow *stream, uint32_t count)
 {
-    if (stream->outstanding_bytes == 0 && count > 0) {
-        stream->conn->outstanding_streams++;
-    }
+    const uint32_t before = stream->outstanding_bytes;
     stream->outstanding_bytes += count;
-    stream->conn->outstanding_bytes += count;
+    stream->conn->outstanding_bytes += above_floor(before + count) - above_floor(before);
 }
 
 void rpc_flow_credited(struct rpc_flow *stream, uint32_t count)
 {
     struct rpc_conn *conn = stream->conn;
+    const uint32_t before = stream->outstanding_bytes;
     stream->outstanding_bytes -= count;
-    conn->outstanding_bytes -= count;
-    if (stream->outstanding_bytes == 0) {
-        conn->outstanding_streams--;
-    }
+    conn->outstanding_bytes -= above_floor(before) - above_floor(before - count);
     conn->has_new_credit = true;
+}
+
+bool rpc_flow_hold(struct rpc_flow *stream, size_t count)
+{
+    struct rpc_conn *conn = stream->conn;
+    if (count > conn->held_stream_window - stream->held_bytes) {
+        return false;
+    }
+    const uint32_t after = stream->held_bytes + (uint32_t)count;
+    const uint32_t growth = above_floor(after) - above_floor(stream->held_bytes);
+    if (growth > conn->held_link_window - conn->held_bytes) {
+        return false;
+    }
+    stream->held_bytes = after;
+    conn->held_bytes += growth;
+    return true;
+}
+
+void rpc_flow_release(struct rpc_flow *stream, uint32_t count)
+{
+    const uint32_t before = stream->held_bytes;
+    stream->held_bytes -= count;
+    stream->conn->held_bytes -= above_floor(before) - above_floor(before - count);
 }
 
 static void want_writable(struct rpc_flow *stream)
@@ -231,11 +250,18 @@ static bool queue_data(struct rpc_flow *stream, struct vy_bytes bytes, uint8_t f
     return true;
 }
 
+/* A caller's stream goes behind its request: credit that it took before would be missing there, for
+ * ever. */
+static bool is_behind_request(const struct rpc_flow *stream)
+{
+    return stream->conn != NULL && stream->conn->is_dialer && vy_buf_len(&stream->message) > 0;
+}
+
 size_t rpc_flow_send(struct rpc_flow *stream, struct vy_bytes bytes)
 {
     VY_ASSERT(!stream->has_sent_last);
     size_t taken = 0;
-    while (taken < bytes.len) {
+    while (taken < bytes.len && !is_behind_request(stream)) {
         const size_t room = VY_MIN(rpc_flow_room(stream), RPC_CHUNK_BYTES);
         const struct vy_bytes part = vy_bytes_slice(bytes, taken, room);
         if (part.len == 0 || !queue_data(stream, part, 0)) {
@@ -255,7 +281,8 @@ size_t rpc_flow_send(struct rpc_flow *stream, struct vy_bytes bytes)
 bool rpc_flow_send_message(struct rpc_flow *stream, struct vy_bytes bytes)
 {
     VY_ASSERT(!stream->has_sent_last && bytes.len > 0 && bytes.len <= RPC_FRAME_PAYLOAD_BYTES_MAX);
-    if (bytes.len > rpc_flow_room(stream) || !queue_data(stream, bytes, 0)) {
+    if (is_behind_request(stream) || bytes.len > rpc_flow_room(stream) ||
+        !queue_data(stream, bytes, 0)) {
         want_writable(stream);
         return false;
     }
@@ -286,7 +313,9 @@ void rpc_flow_consumed(struct rpc_flow *stream, size_t count)
     VY_ASSERT(count <= stream->held_bytes - stream->credit_bytes);
     stream->credit_bytes += (uint32_t)count;
     conn->credit_bytes += count;
-    const bool is_due = stream->credit_bytes >= RPC_CREDIT_STEP_BYTES;
+    /* A consumer that has caught up says so at once: the sender may wait for just these bytes. */
+    const bool is_due = stream->credit_bytes >= RPC_CREDIT_STEP_BYTES ||
+                        (count > 0 && stream->credit_bytes == stream->held_bytes);
     if (is_due && vy_list_is_empty(&stream->credit_node)) {
         vy_list_push_back(&conn->credits, &stream->credit_node);
     }

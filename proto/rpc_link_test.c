@@ -331,7 +331,8 @@ static void a_slow_consumer_stalls_only_itself(void **state)
         assert_true(lazy[i].data_len > 0 && lazy[i].data_len <= RPC_STREAM_WINDOW_BYTES);
         total += lazy[i].data_len;
     }
-    assert_true(total <= RPC_LINK_WINDOW_BYTES);
+    assert_true(total <=
+                RPC_LINK_WINDOW_BYTES + VY_COUNT_OF(lazy) * (size_t)RPC_STREAM_FLOOR_BYTES);
     struct fixture_call quick = {.is_lazy = false};
     assert_true(fixture_call_start(&quick, world.link, FIXTURE_DOWN, vy_bytes(want, 8), NULL));
     struct fixture_call small = {.call = NULL};
@@ -349,6 +350,76 @@ static void a_slow_consumer_stalls_only_itself(void **state)
         assert_int_equal(lazy[i].code, VY_CODE_OK);
         assert_int_equal(lazy[i].data_len, 3000000);
     }
+    world_down(&world);
+}
+
+/* The stream goes behind the request and must not use up the credit that the request needs. */
+static void a_body_waits_for_a_request_that_is_larger_than_one_frame(void **state)
+{
+    (void)state;
+    struct world world;
+    world_up(&world);
+    static uint8_t request[60000];
+    struct fixture_call call = {.to_send = 2000000};
+    const struct rpc_call_options options = {.has_body = true};
+    assert_true(fixture_call_start(&call, world.link, FIXTURE_UP,
+                                   vy_bytes(request, sizeof(request)), &options));
+    fixture_call_pump(&call);
+    run_ms(&world, 1);
+    assert_true(call.is_ended);
+    assert_int_equal(call.code, VY_CODE_OK);
+    assert_int_equal(vy_get_be64(call.reply), 2000000);
+    world_down(&world);
+}
+
+/* With windows of one frame a message needs every byte of credit back. */
+static void the_largest_messages_pass_the_smallest_windows(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.client.stream_window_bytes = RPC_MESSAGE_BYTES_MAX;
+    world.client.link_window_bytes = RPC_MESSAGE_BYTES_MAX;
+    start_server(&world);
+    start_link(&world);
+    struct fixture_call watch = {.call = NULL};
+    const struct rpc_call_options options = {.endless = true};
+    assert_true(fixture_call_start(&watch, world.link, FIXTURE_WATCH, VY_LIT(""), &options));
+    run_ms(&world, 1);
+    static uint8_t bytes[RPC_MESSAGE_BYTES_MAX];
+    static const size_t sizes[] = {5, RPC_MESSAGE_BYTES_MAX, 1, RPC_MESSAGE_BYTES_MAX};
+    for (size_t i = 0; i < VY_COUNT_OF(sizes); i++) {
+        assert_true(rpc_server_call_send_message(world.fixture.held[0], vy_bytes(bytes, sizes[i])));
+        run_ms(&world, 1);
+        assert_int_equal(watch.data_count, i + 1);
+    }
+    rpc_call_cancel(watch.call);
+    run_ms(&world, 1);
+    world_down(&world);
+}
+
+/* What is behind the GOAWAY crosses it on the way: it is passed over, calls under way go on. */
+static void a_call_that_crosses_the_goaway_is_not_executed_and_breaks_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    world_up(&world);
+    struct fixture_call held = {.call = NULL};
+    assert_true(fixture_call_start(&held, world.link, FIXTURE_HOLD, VY_LIT(""), NULL));
+    run_ms(&world, 1);
+    struct fixture_call late = {.to_send = 100000};
+    const struct rpc_call_options options = {.has_body = true};
+    assert_true(fixture_call_start(&late, world.link, FIXTURE_UP, VY_LIT(""), &options));
+    fixture_call_pump(&late);
+    rpc_server_drain(world.fixture.server, 5000, NULL, NULL);
+    run_ms(&world, 10);
+    assert_int_equal(late.code, VY_CODE_UNAVAILABLE);
+    assert_true(late.is_not_executed);
+    assert_false(held.is_ended);
+    fixture_server_release(&world.fixture);
+    run_ms(&world, 10);
+    assert_int_equal(held.code, VY_CODE_OK);
+    assert_int_equal(rpc_server_stats(world.fixture.server)->links_broken, 0);
     world_down(&world);
 }
 
@@ -704,6 +775,9 @@ int main(void)
         cmocka_unit_test(an_empty_request_stream_ends_too),
         cmocka_unit_test(a_body_begun_before_the_link_is_up_is_sent_once_it_is),
         cmocka_unit_test(a_slow_consumer_stalls_only_itself),
+        cmocka_unit_test(a_body_waits_for_a_request_that_is_larger_than_one_frame),
+        cmocka_unit_test(the_largest_messages_pass_the_smallest_windows),
+        cmocka_unit_test(a_call_that_crosses_the_goaway_is_not_executed_and_breaks_nothing),
         cmocka_unit_test(messages_of_a_watch_keep_their_bounds),
         cmocka_unit_test(no_more_than_1024_calls_are_open_on_a_link),
         cmocka_unit_test(calls_over_the_methods_cap_are_busy),

@@ -91,8 +91,7 @@ static void add_credits(struct rpc_conn *conn, struct rpc_block_list *batch)
                         &(struct rpc_frame){.type = RPC_FRAME_CREDIT,
                                             .stream_id = stream->id,
                                             .aux = stream->credit_bytes});
-        stream->held_bytes -= stream->credit_bytes;
-        conn->held_bytes -= stream->credit_bytes;
+        rpc_flow_release(stream, stream->credit_bytes);
         conn->credit_bytes -= stream->credit_bytes;
         stream->credit_bytes = 0;
     }
@@ -178,6 +177,10 @@ static bool add_message_part(struct rpc_flow *stream, struct rpc_block_list *bat
                                         .payload = part});
     rpc_flow_spend(stream, (uint32_t)part.len);
     vy_buf_consume(&stream->message, part.len);
+    if (vy_buf_len(&stream->message) == 0 && stream->wants_writable) {
+        stream->conn->has_new_credit = true; /* what stood behind the message may go now */
+        rpc_conn_wake_at(stream->conn, 0);
+    }
     return true;
 }
 
@@ -243,9 +246,14 @@ static void wake_stream(struct rpc_conn *conn, struct rpc_flow *stream)
         vy_list_push_back(&conn->waiting, &stream->wait_node);
         return;
     }
-    if (vy_buf_len(&stream->message) > 0 && stream->call == NULL &&
-        vy_list_is_empty(&stream->send_node)) {
-        vy_list_push_back(&conn->sending, &stream->send_node);
+    if (vy_buf_len(&stream->message) > 0) {
+        if (stream->call == NULL && vy_list_is_empty(&stream->send_node)) {
+            vy_list_push_back(&conn->sending, &stream->send_node);
+        }
+        if (stream->wants_writable) {
+            vy_list_push_back(&conn->waiting, &stream->wait_node);
+        }
+        return;
     }
     if (stream->wants_writable) {
         stream->wants_writable = false;
