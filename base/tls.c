@@ -449,3 +449,36 @@ bool vy_tls_end_point(const struct vy_tls *tls, uint8_t out[64], size_t *out_len
     *out_len = len;
     return true;
 }
+
+/* NULL when there is none or more than one: which would it be? */
+static const ASN1_STRING *only_uri(const GENERAL_NAMES *names)
+{
+    const ASN1_STRING *found = NULL;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_URI && found != NULL) {
+            return NULL;
+        }
+        found = name->type == GEN_URI ? name->d.uniformResourceIdentifier : found;
+    }
+    return found;
+}
+
+bool vy_tls_peer_uri(const struct vy_tls *tls, char *out, size_t size)
+{
+    const X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+    if (certificate == NULL) {
+        return false;
+    }
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    const ASN1_STRING *uri = names == NULL ? NULL : only_uri(names);
+    const size_t len = uri == NULL ? 0 : (size_t)ASN1_STRING_length(uri);
+    const bool fits = len > 0 && len < size && memchr(ASN1_STRING_get0_data(uri), 0, len) == NULL;
+    if (fits) {
+        memcpy(out, ASN1_STRING_get0_data(uri), len);
+        out[len] = '\0';
+    }
+    GENERAL_NAMES_free(names);
+    ERR_clear_error();
+    return fits;
+}

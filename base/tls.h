@@ -57,3 +57,6 @@ void vy_tls_describe(const struct vy_tls *tls, char *out, size_t size);
  * available. */
 bool vy_tls_exporter(const struct vy_tls *tls, uint8_t out[32]);
 bool vy_tls_end_point(const struct vy_tls *tls, uint8_t out[64], size_t *out_len);
+/* The one URI among the names of the peer's certificate (spiffe://CLUSTER/ROLE/NAME), with a NUL
+ * behind it. False: no certificate, no URI, several, or longer than `size`. */
+bool vy_tls_peer_uri(const struct vy_tls *tls, char *out, size_t size);

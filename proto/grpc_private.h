@@ -8,6 +8,7 @@
 
 #define GRPC_LISTENERS_MAX 8U
 #define GRPC_PATH_BYTES_MAX 160U
+#define GRPC_URI_BYTES_MAX 256U /* a certificate with a longer one counts as one without */
 #define GRPC_OUTPUT_HIGH_BYTES (256U * 1024U)
 #define GRPC_MESSAGE_HEADER_BYTES 5U /* compressed flag, u32 length */
 
@@ -39,6 +40,7 @@ struct grpc_conn {
     struct vy_list calls;
     struct grpc_peer peer;
     char address[64];
+    char uri[GRPC_URI_BYTES_MAX]; /* of the peer's certificate */
     bool is_busy; /* inside nghttp2: frees wait */
     bool is_dead;
 };

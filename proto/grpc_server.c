@@ -243,6 +243,17 @@ static void feed_http(struct grpc_conn *conn, struct vy_bytes bytes)
     conn->is_dead = conn->is_dead || used < 0;
 }
 
+static void name_authenticated(struct grpc_conn *conn)
+{
+    if (conn->peer.is_authenticated || !vy_tls_is_established(conn->tls)) {
+        return;
+    }
+    conn->peer.is_authenticated = true;
+    if (vy_tls_peer_uri(conn->tls, conn->uri, sizeof(conn->uri))) {
+        conn->peer.uri = vy_cstr(conn->uri);
+    }
+}
+
 static void feed_tls(struct grpc_conn *conn, struct vy_bytes bytes)
 {
     uint8_t plain[GRPC_READ_BYTES];
@@ -254,6 +265,7 @@ static void feed_tls(struct grpc_conn *conn, struct vy_bytes bytes)
         if (failed || len == 0) {
             break;
         }
+        name_authenticated(conn); /* before a call can ask */
         feed_http(conn, vy_bytes(plain, len));
     }
     if (failed) {
@@ -262,7 +274,6 @@ static void feed_tls(struct grpc_conn *conn, struct vy_bytes bytes)
         send_output(conn); /* the alert */
     }
     conn->is_dead = conn->is_dead || failed || vy_tls_is_closed(conn->tls);
-    conn->peer.is_authenticated = vy_tls_is_established(conn->tls);
 }
 
 static void conn_feed(struct grpc_conn *conn, struct vy_bytes bytes)

@@ -26,6 +26,7 @@ struct grpc_peer {
     bool is_local;           /* unix socket: the machine's operator */
     bool is_authenticated;   /* client certificate of our CA */
     struct vy_bytes address; /* text, for the audit */
+    struct vy_bytes uri;     /* of that certificate: spiffe://CLUSTER/ROLE/NAME; may be empty */
 };
 
 struct grpc_service {
