@@ -3,12 +3,9 @@
 #include "base/assert.h"
 #include <stdlib.h>
 
-#define BOX_NAME_BYTES_MAX 4096U /* hash and sealed name */
+#define BOX_NAME_BYTES_MAX 8448U /* hash and sealed name */
 #define BOX_KEYWORD_ROW_BYTES_MAX (64U * 1024U)
 #define BOX_ENCODED_BYTES_MAX (256U * 1024U)
-/* Blocks join their left neighbour when both together are at most half full, so that they do not
- * split hairs. */
-#define BOX_JOIN_MESSAGES_MAX (BLOCK_MESSAGES_MAX / 2U)
 
 /* ---- the cache ---- */
 

@@ -4,6 +4,10 @@
 #include "shard/box.h"
 #include <stdlib.h>
 
+/* Blocks join their left neighbour when both together are at most half full, so that they do not
+ * split hairs. */
+#define BOX_JOIN_MESSAGES_MAX (BLOCK_MESSAGES_MAX / 2U)
+
 /* Where a block with this key would stand: behind all with a smaller or equal key. */
 static size_t place_of(const struct box *box, uint32_t key_uid)
 {

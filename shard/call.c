@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/call.h"
 #include "base/assert.h"
+#include "replica/replica.h"
 #include "shard/read.h"
 #include "shard/service_private.h"
 #include <stdlib.h>
-
-#define RETRY_AFTER_BUSY_MS 100U
 
 /* ---- ends ---- */
 
@@ -19,6 +18,10 @@ void call_free(struct call *call)
     }
     store_snapshot_free(call->snapshot);
     account_keys_unref(service->accounts, call->entry);
+    if (call->ended != NULL) {
+        *call->ended = true;
+    }
+    vy_buf_deinit(&call->early);
     vy_buf_deinit(&call->command);
     vy_arena_deinit(&call->arena);
     vy_list_remove(&call->list);
@@ -57,7 +60,7 @@ void call_fail(struct call *call, struct vy_err err)
                VY_LOG_ERR(err));
     }
     call->transport_ops->fail(call->transport, err, hint,
-                              err.code == VY_CODE_BUSY ? RETRY_AFTER_BUSY_MS : 0);
+                              err.code == VY_CODE_BUSY ? CALL_RETRY_AFTER_MS : 0);
     call_free(call);
 }
 
@@ -76,6 +79,36 @@ const struct seal_keys *call_keys(const struct call *call)
 {
     VY_ASSERT(call->entry != NULL);
     return call->entry->keys;
+}
+
+/* ---- begin ---- */
+
+void call_start_handler(struct call *call)
+{
+    bool *const outer = call->ended;
+    bool ended = false;
+
+    call->ended = &ended;
+    call->is_started = true;
+    call->method->start(call);
+    /* What came while the keys were fetched. */
+    if (!ended && vy_failed(vy_buf_error(&call->early))) {
+        call_fail(call, vy_error(VY_CODE_LIMIT, "stream began before its call"));
+    }
+    if (!ended && vy_buf_len(&call->early) > 0) {
+        service_call_data(call, vy_buf_bytes(&call->early));
+    }
+    if (!ended && call->early_ended) {
+        service_call_data_end(call);
+    }
+    if (ended) {
+        if (outer != NULL) {
+            *outer = true;
+        }
+        return;
+    }
+    vy_buf_deinit(&call->early);
+    call->ended = outer;
 }
 
 /* ---- first use of an account in this group ---- */
@@ -114,8 +147,7 @@ static void propose_init(struct call *call)
         call_fail(call, err);
         return;
     }
-    const struct shard_proposal proposal = {.account_id = call->account_id,
-                                            .command = vy_buf_bytes(&encoded)};
+    const struct shard_proposal proposal = {.command = vy_buf_bytes(&encoded)};
     call->is_busy = true;
     replica->ops->propose(replica, &proposal, on_init_done, call);
 }
@@ -128,8 +160,6 @@ static void send_proposal(struct call *call)
 {
     struct shard_log *replica = call->service->config.replica;
     const struct shard_proposal proposal = {
-        .idempotency_key = call->has_key ? call->idempotency_key : NULL,
-        .account_id = call->account_id,
         .command = vy_buf_bytes(&call->command),
         .payloads = call->payloads,
         .payload_count = call->payload_count,
@@ -161,23 +191,54 @@ static void on_proposed(void *arg, struct vy_err err, struct vy_bytes bytes)
     call->on_result(call, &result);
 }
 
-void call_propose(struct call *call, struct shard_command *command, const struct shard_payload *payloads,
-                  size_t payload_count, call_result_fn on_result)
+/* Long chunks go beside the command, short ones in it. */
+static struct vy_err split_payloads(struct call *call, struct shard_command *command,
+                                    const struct shard_payload *payloads, size_t count)
+{
+    call->payloads = NULL;
+    call->payload_count = 0;
+    if (count == 0) {
+        return vy_ok();
+    }
+    struct shard_payload *const apart = VY_ARENA_ARRAY(&call->arena, count, struct shard_payload);
+    struct body_row *const inside = VY_ARENA_ARRAY(&call->arena, count, struct body_row);
+    if (apart == NULL || inside == NULL) {
+        return vy_error(VY_CODE_LIMIT, "gather body chunks");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (payloads[i].value.len >= REPLICA_PAYLOAD_BYTES_MIN) {
+            apart[call->payload_count++] = payloads[i];
+        } else {
+            inside[command->bodies_count++] =
+                (struct body_row){.key = payloads[i].key, .value = payloads[i].value};
+        }
+    }
+    command->bodies = inside;
+    call->payloads = apart;
+    return vy_ok();
+}
+
+void call_propose(struct call *call, struct shard_command *command,
+                  const struct shard_payload *payloads, size_t payload_count,
+                  call_result_fn on_result)
 {
     command->version = SHARD_COMMAND_VERSION;
-    command->time_ms = vy_clock_wall_ms(call->service->config.clock);
     if (command->account_id == 0) {
         command->account_id = call->account_id;
         command->account_epoch = call->account_epoch;
     }
+    if (call->has_key) {
+        command->idempotency_key = vy_bytes(call->idempotency_key, sizeof(call->idempotency_key));
+    }
     vy_buf_reset(&call->command);
-    const struct vy_err err = vy_pb_encode(&shard_command_desc, command, &call->command);
+    struct vy_err err = split_payloads(call, command, payloads, payload_count);
+    if (!vy_failed(err)) {
+        err = vy_pb_encode(&shard_command_desc, command, &call->command);
+    }
     if (vy_failed(err)) {
         call_fail(call, err);
         return;
     }
-    call->payloads = payloads;
-    call->payload_count = payload_count;
     call->on_result = on_result;
     send_proposal(call);
 }
@@ -203,7 +264,8 @@ static struct vy_err check_account_row(struct call *call)
         call->needs_init = true;
         return vy_error(VY_CODE_UNAVAILABLE, "account is not set up");
     }
-    return call->account_epoch < row.epoch ? vy_error(VY_CODE_STALE, "account epoch is over") : vy_ok();
+    return call->account_epoch < row.epoch ? vy_error(VY_CODE_STALE, "account epoch is over")
+                                           : vy_ok();
 }
 
 static struct vy_err open_and_check(struct call *call)
@@ -253,7 +315,8 @@ static void submit_work(struct call *call)
     const struct service_config *config = &call->service->config;
 
     call->is_busy = true;
-    const struct vy_err err = vy_workers_submit(config->workers, config->loop, run_work, work_done, call);
+    const struct vy_err err =
+        vy_workers_submit(config->workers, config->loop, run_work, work_done, call);
     if (vy_failed(err)) {
         call->is_busy = false;
         call_fail(call, err);
@@ -282,7 +345,8 @@ static void start_read(struct call *call)
 
 void call_read(struct call *call, call_work_fn work, call_step_fn done)
 {
-    /* A read step begins with what is committed now, not with what an earlier step of the call saw. */
+    /* A read step begins with what is committed now, not with what an earlier step of the call saw.
+     */
     close_snapshot(call);
     call->work = work;
     call->on_done = done;

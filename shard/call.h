@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One call of a frontend or meta, from its request to its one answer, and the steps handlers are made of: propose a
- * command, read on a worker, answer. Handlers never block; each step ends in a function of the handler, on the loop.
+ * One call of a frontend or meta, from its request to its one answer, and the steps handlers are
+ * made of: propose a command, read on a worker, answer. Handlers never block; each step ends in a
+ * function of the handler, on the loop.
  *
  * Who carries the call (RPC link, test) stands behind call_transport_ops.
  */
@@ -30,13 +31,15 @@ struct call_transport_ops {
     void (*consumed)(void *transport, size_t count);
     /* Either ends the call. */
     void (*reply)(void *transport, struct vy_bytes reply);
-    void (*fail)(void *transport, struct vy_err err, const char *leader_hint, uint32_t retry_after_ms);
+    void (*fail)(void *transport, struct vy_err err, const char *leader_hint,
+                 uint32_t retry_after_ms);
 };
 
 /* How a method finds out who acts (actor.h). */
 enum call_actor {
     CALL_ACTOR_SESSION, /* the request's first field is a ShardActor with a session token */
-    CALL_ACTOR_DELIVER, /* the frontend itself; each recipient's epoch is checked where the copy is stored */
+    CALL_ACTOR_DELIVER, /* the frontend itself; each recipient's epoch is checked where the copy is
+                           stored */
     CALL_ACTOR_META     /* the role mask of the link has decided; no account acts */
 };
 
@@ -46,8 +49,8 @@ struct call_method {
     const struct vy_pb_desc *request_desc;
     const struct vy_pb_desc *reply_desc;
     enum call_actor actor;
-    bool is_write;                      /* refused at once when this member does not lead */
-    void (*start)(struct call *call);   /* actor checked, keys loaded */
+    bool is_write;                    /* refused at once when this member does not lead */
+    void (*start)(struct call *call); /* actor checked, keys loaded */
     void (*on_data)(struct call *call, struct vy_bytes bytes);
     void (*on_data_end)(struct call *call);
     void (*on_writable)(struct call *call);
@@ -65,11 +68,15 @@ struct call {
     const struct call_transport_ops *transport_ops;
     void *transport;
     struct vy_arena arena;
-    const void *request; /* decoded, in the arena */
+    const void *request;             /* decoded, in the arena */
     const struct shard_actor *actor; /* of the request; NULL without */
     uint64_t account_id;
     uint64_t account_epoch;
     struct account_entry *entry; /* referenced; NULL: the method has no account */
+    struct vy_buf early;         /* of the request stream, before the handler has started */
+    bool is_started;
+    bool early_ended;
+    bool *ended; /* set when the call is freed; for who has it on the stack. May be NULL */
     bool has_key;
     uint8_t idempotency_key[16];
     bool is_cancelled;
@@ -102,16 +109,18 @@ void call_refuse(struct call *call, const struct shard_result *result, const cha
 
 /* ---- steps ---- */
 /*
- * Proposes a command; version, account, epoch and time are filled in. on_result comes with any outcome but failures of
- * the group (those end the call) and NO_INIT (the account is set up and the command proposed again).
+ * Proposes a command; version, account, epoch, idempotency key and bodies are filled in. on_result
+ * comes with any outcome but failures of the group (those end the call) and NO_INIT (the account is
+ * set up and the command proposed again).
  *
  * @payloads  must last until on_result
  */
-void call_propose(struct call *call, struct shard_command *command, const struct shard_payload *payloads,
-                  size_t payload_count, call_result_fn on_result);
+void call_propose(struct call *call, struct shard_command *command,
+                  const struct shard_payload *payloads, size_t payload_count,
+                  call_result_fn on_result);
 /*
- * Waits until this member may read, opens a snapshot (the first time), checks the account's epoch there and runs work
- * on a worker; then done on the loop. A failed work ends the call.
+ * Waits until this member may read, opens a snapshot (the first time), checks the account's epoch
+ * there and runs work on a worker; then done on the loop. A failed work ends the call.
  */
 void call_read(struct call *call, call_work_fn work, call_step_fn done);
 /* Runs work on a worker without barrier; with the snapshot, if one is open. */

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/fsm.h"
 #include "base/assert.h"
+#include "replica/idem.h"
 #include "shard/fsm_private.h"
 #include <stdlib.h>
 
 #define FSM_CACHE_BYTES_DEFAULT (64U * 1024U * 1024U)
 #define ROW_BYTES_MAX 4096U
-
-struct fsm {
-    struct fsm_config config;
-    struct box_cache cache;
-    struct tx tx;
-    struct vy_arena arena; /* of the running command */
-    struct vy_buf encoded;
-};
 
 enum vy_code shard_code_to_vy(uint32_t code)
 {
@@ -203,7 +196,7 @@ void apply_event(struct apply *apply, const struct fsm_event *event)
     }
 }
 
-/* ---- one command ---- */
+/* ---- the table of commands ---- */
 
 struct handler_row {
     size_t offset; /* of the member in struct shard_command */
@@ -280,7 +273,70 @@ static void tell_changes(struct apply *apply)
     }
 }
 
-static struct vy_err run_command(struct fsm *fsm, struct vy_bytes bytes, struct vy_buf *result)
+/* ---- commands that come again (R4) ---- */
+
+#define SCOPED_KEY_BYTES (8U + SHARD_IDEMPOTENCY_KEY_BYTES)
+
+/* Keys of two accounts never meet, and an erased account's go with it. Deliveries have no account:
+ * theirs are in the scope 0. */
+static bool scoped_key(const struct shard_command *command, uint8_t out[SCOPED_KEY_BYTES])
+{
+    if (command->idempotency_key.len != SHARD_IDEMPOTENCY_KEY_BYTES) {
+        return false;
+    }
+    vy_put_be64(out, command->account_id);
+    memcpy(out + 8, command->idempotency_key.data, SHARD_IDEMPOTENCY_KEY_BYTES);
+    return true;
+}
+
+static bool answer_again(struct apply *apply, struct vy_buf *result)
+{
+    uint8_t key[SCOPED_KEY_BYTES];
+    struct vy_bytes known;
+
+    if (!scoped_key(apply->command, key) ||
+        !idem_find(apply->tx->txn, vy_bytes(key, sizeof(key)), apply->time_ms, &known)) {
+        return false;
+    }
+    vy_buf_append(result, known);
+    return true;
+}
+
+static void remember_answer(struct apply *apply, struct vy_bytes result)
+{
+    uint8_t key[SCOPED_KEY_BYTES];
+
+    if (scoped_key(apply->command, key)) {
+        idem_store(apply->tx->txn, vy_bytes(key, sizeof(key)), result,
+                   apply->time_ms + IDEM_KEEP_MS);
+    }
+}
+
+/* ---- one command ---- */
+
+static struct vy_err run_handler(struct apply *apply, fsm_handler handler, struct vy_buf *result)
+{
+    apply->result->code = body_rows_check(apply->command);
+    if (apply->result->code == SHARD_CODE_DONE) {
+        apply->result->code = handler(apply);
+    }
+    if (apply->result->code == SHARD_CODE_DONE) {
+        body_rows_put(apply);
+        apply_flush(apply);
+        tell_changes(apply);
+    } else if (apply->result->code != SHARD_CODE_NO_INIT &&
+               apply->result->code != SHARD_CODE_CONFLICT) {
+        body_rows_discard(apply);
+    }
+    VY_TRY(vy_pb_encode(&shard_result_desc, apply->result, result));
+    if (apply->result->code == SHARD_CODE_DONE) {
+        remember_answer(apply, vy_buf_bytes(result));
+    }
+    return vy_ok();
+}
+
+static struct vy_err run_command(struct fsm *fsm, uint64_t time_ms, struct vy_bytes bytes,
+                                 struct vy_buf *result)
 {
     struct shard_command command;
     struct shard_result outcome = {.code = SHARD_CODE_DONE};
@@ -292,21 +348,22 @@ static struct vy_err run_command(struct fsm *fsm, struct vy_bytes bytes, struct 
         return vy_error(VY_CODE_UNSUPPORTED, "apply command of unknown version or kind");
     }
     VY_TRY(apply_init(&apply, fsm, &command, &outcome));
-    outcome.code = handler(&apply);
-    if (outcome.code == SHARD_CODE_DONE) {
-        apply_flush(&apply);
-        tell_changes(&apply);
+    apply.time_ms = time_ms;
+    if (answer_again(&apply, result)) {
+        body_rows_discard(&apply);
+    } else {
+        VY_TRY(run_handler(&apply, handler, result));
     }
     VY_TRY(tx_error(&fsm->tx));
-    return vy_pb_encode(&shard_result_desc, &outcome, result);
+    return vy_buf_error(result);
 }
 
-struct vy_err fsm_apply_command(struct fsm *fsm, struct txn *txn, struct vy_bytes command,
-                                struct vy_buf *result)
+struct vy_err fsm_apply_command(struct fsm *fsm, struct txn *txn, uint64_t time_ms,
+                                struct vy_bytes command, struct vy_buf *result)
 {
     vy_arena_reset(&fsm->arena);
     tx_begin(&fsm->tx, txn);
-    const struct vy_err err = run_command(fsm, command, result);
+    const struct vy_err err = run_command(fsm, time_ms, command, result);
     box_cache_trim(&fsm->cache);
     return err;
 }

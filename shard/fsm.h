@@ -23,6 +23,7 @@
 #define SHARD_THREAD_HASHES_MAX 16U /* own Message-ID and those it answers */
 #define SHARD_STORE_KEYWORDS_MAX 256U
 #define SHARD_GONE_ROWS_MAX 64U /* of one purge */
+#define SHARD_IDEMPOTENCY_KEY_BYTES 16U
 
 /* X(NAME, number, vy code): what a command answered. The numbers stand in the idempotency table:
  * frozen. */
@@ -75,14 +76,16 @@ VY_CHECKED struct vy_err fsm_new(const struct fsm_config *config, struct fsm **o
 void fsm_free(struct fsm *fsm);
 
 /*
- * Applies one command.
+ * Applies one command. One that was done before under the same account and idempotency key is
+ * answered again, without effect; a refused one is judged anew. The body rows of a command that has
+ * no effect go, whether they came in it or as payloads of its entry; but for NO_INIT and CONFLICT,
+ * after which the same command may be proposed again: its email ids are used up.
  *
- * @key      idempotency key of 16 bytes, or NULL; a command seen before under it is answered again,
- * without effect
+ * @time_ms  the entry's: the leader's wall clock, never going back (P15)
  * @result   filled with an encoded ShardResult
  * @errors   anything: the entry cannot be applied here and the process must end
  */
-VY_CHECKED struct vy_err fsm_apply_command(struct fsm *fsm, struct txn *txn,
+VY_CHECKED struct vy_err fsm_apply_command(struct fsm *fsm, struct txn *txn, uint64_t time_ms,
                                            struct vy_bytes command, struct vy_buf *result);
 /* The database was replaced (snapshot): nothing cached holds any more. */
 void fsm_reset(struct fsm *fsm);

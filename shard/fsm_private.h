@@ -8,6 +8,14 @@
 #include "shard/fsm.h"
 #include "shard/uids.h"
 
+struct fsm {
+    struct fsm_config config;
+    struct box_cache cache;
+    struct tx tx;
+    struct vy_arena arena; /* of the running command */
+    struct vy_buf encoded;
+};
+
 /* An account that the running command touches. */
 struct fsm_account {
     uint64_t account_id;
@@ -23,6 +31,7 @@ struct apply {
     struct tx *tx;
     struct vy_arena *arena; /* dies with the command */
     const struct shard_command *command;
+    uint64_t time_ms; /* the entry's; never goes back */
     struct shard_result *result;
     struct fsm_account **accounts; /* arena */
     size_t account_count;
@@ -46,6 +55,8 @@ static inline void apply_touch_account(struct fsm_account *account)
 }
 
 /* ---- mailboxes ---- */
+/* Its id, UIDVALIDITY and highest modseq. */
+void mailbox_fill_result(struct apply *apply, const struct box *box);
 struct box *apply_open_box(struct apply *apply, uint64_t account_id, uint64_t mailbox_id);
 /* Remembers to flush it. */
 void apply_touch_box(struct apply *apply, struct box *box);
@@ -102,6 +113,12 @@ void move_everything(struct apply *apply, struct fsm_account *account, struct bo
 bool expunge_begin(struct expunge *expunge, struct apply *apply, struct box *box, uint64_t modseq);
 void expunge_row(struct expunge *expunge, struct box_block *block, uint32_t index);
 void expunge_end(struct expunge *expunge, struct fsm_account *account);
+
+/* ---- body rows that came with the command (body_rows.c) ---- */
+enum shard_code body_rows_check(const struct shard_command *command);
+void body_rows_put(struct apply *apply);
+/* The command has no effect: nothing refers to the rows that it, or its entry, brought. */
+void body_rows_discard(struct apply *apply);
 
 /* ---- change records ---- */
 void change_note(struct apply *apply, struct box *box, uint64_t modseq, enum change_kind kind,

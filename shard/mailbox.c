@@ -39,7 +39,7 @@ static bool is_name(const struct sealed_name *name)
  * looks like the old mailbox, whatever the clocks do (P5). */
 static uint32_t take_uidvalidity(struct apply *apply, struct fsm_account *account)
 {
-    const uint64_t now_s = apply->command->time_ms / 1000;
+    const uint64_t now_s = apply->time_ms / 1000;
     const uint32_t wanted = now_s > UINT32_MAX ? UINT32_MAX : (uint32_t)now_s;
 
     account->row.last_uidvalidity = VY_MAX(wanted, account->row.last_uidvalidity + 1);

@@ -48,7 +48,7 @@ uint32_t message_add_row(struct apply *apply, struct fsm_account *account, struc
 {
     row->uid = box->row.uidnext++;
     row->modseq = apply_take_modseq(apply, account);
-    row->save_ms = apply->command->time_ms;
+    row->save_ms = apply->time_ms;
     row->flags &= ~(uint32_t)MAIL_FLAG_RECENT; /* not a property of a message but of a session */
 
     const struct shard_key ref =
@@ -171,7 +171,7 @@ static uint32_t store_message(struct apply *apply, struct fsm_account *account, 
     struct block_row row = {
         .flags = message->flags,
         .size = (uint32_t)message->size_bytes,
-        .internal_ms = message->internal_ms != 0 ? message->internal_ms : apply->command->time_ms,
+        .internal_ms = message->internal_ms != 0 ? message->internal_ms : apply->time_ms,
         .zone = message->zone != 0 ? message->zone : BLOCK_ZONE_BIAS,
     };
 

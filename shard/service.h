@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The shard service: the method table over proto/methods.h, the one check of who acts, and what the leader keeps in
- * memory: account keys, views, watches, content waiting for its purge. Knows no link and no replica: both are behind
- * tables of functions (call.h, shard_log.h).
+ * The shard service: the method table over proto/methods.h, the one check of who acts, and what the
+ * leader keeps in memory: account keys, views, watches, content waiting for its purge. Knows no
+ * link and no replica: both are behind tables of functions (call.h, shard_log.h).
  *
  * @thread  everything belongs to the loop of its config
  */
@@ -16,8 +16,9 @@ struct views;
 struct watches;
 struct purger;
 
-#define SERVICE_VIEW_LEASE_MS_DEFAULT 300000U /* a view that was not told for so long no longer holds content */
-#define SERVICE_CALLS_MAX 8192U               /* open at once, watches included; more are BUSY */
+#define SERVICE_VIEW_LEASE_MS_DEFAULT                                                              \
+    300000U                     /* a view that was not told for so long no longer holds content */
+#define SERVICE_CALLS_MAX 8192U /* open at once, watches included; more are BUSY */
 
 struct service_config {
     struct vy_loop *loop;
@@ -31,10 +32,10 @@ struct service_config {
     void *meta;
     uint64_t group_id;
     uint64_t member_id;
-    uint64_t view_lease_ms;   /* 0: SERVICE_VIEW_LEASE_MS_DEFAULT */
-    uint64_t search_cpu_ms;   /* 0: 10,000 (I17) */
+    uint64_t view_lease_ms; /* 0: SERVICE_VIEW_LEASE_MS_DEFAULT */
+    uint64_t search_cpu_ms; /* 0: 10,000 (I17) */
     uint64_t hash_seed;
-    size_t accounts_max;      /* keys in memory; 0: 65,536 */
+    size_t accounts_max; /* keys in memory; 0: 65,536 */
 };
 
 /* For metrics; all but the last two only grow. */
@@ -59,14 +60,15 @@ const struct call_method *service_methods(size_t *count);
 const struct call_method *service_find_method(uint32_t id);
 
 /*
- * A call arrives. The answer comes through ops, perhaps within this call; NULL then, or when the call was refused.
+ * A call arrives. The answer comes through ops, perhaps within this call; NULL then, or when the
+ * call was refused.
  *
  * @request          borrowed during this call
  * @idempotency_key  16 bytes, or NULL
  */
-struct call *service_call_start(struct service *service, uint32_t method_id, struct vy_bytes request,
-                                const uint8_t *idempotency_key, const struct call_transport_ops *ops,
-                                void *transport);
+struct call *service_call_start(struct service *service, uint32_t method_id,
+                                struct vy_bytes request, const uint8_t *idempotency_key,
+                                const struct call_transport_ops *ops, void *transport);
 /* What the carrier of an open call reports. */
 void service_call_data(struct call *call, struct vy_bytes bytes);
 void service_call_data_end(struct call *call);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by the service's own files: what a service holds. */
+#include "shard/purger.h"
 #include "shard/service.h"
+#include "shard/views.h"
+#include "shard/watches.h"
 
 struct service {
     struct service_config config;
@@ -13,14 +16,17 @@ struct service {
     struct service_stats stats;
 };
 
+/* With BUSY: when to come again. */
+#define CALL_RETRY_AFTER_MS 100U
+
 /* ---- call.c ---- */
 void call_free(struct call *call);
 void call_start_handler(struct call *call);
 
 /* ---- actor.c ---- */
 /*
- * The one place that decides who acts (promise P17): the token is sealed by this cluster, not over, and for this very
- * account and epoch. Every method of the table passes here; its row says how.
+ * The one place that decides who acts (promise P17): the token is sealed by this cluster, not over,
+ * and for this very account and epoch. Every method of the table passes here; its row says how.
  *
  * @errors AUTH, STALE, DENIED no actor where one is needed
  */
@@ -30,9 +36,11 @@ VY_CHECKED struct vy_err actor_check(struct service *service, const struct call_
 VY_CHECKED struct vy_err actor_check_entry(const struct account_entry *entry, uint64_t epoch);
 
 /* ---- account_init.c ---- */
-/* Fills the command that sets an account up in this group: INBOX and the mailboxes with special uses. @errors LIMIT */
+/* Fills the command that sets an account up in this group: INBOX and the mailboxes with special
+ * uses. @errors LIMIT */
 VY_CHECKED struct vy_err account_init_build(struct service *service, struct vy_arena *arena,
-                                            const struct account_entry *entry, struct shard_command *out);
+                                            const struct account_entry *entry,
+                                            struct shard_command *out);
 
 /* ---- methods_*.c: handlers of the table in service.c ---- */
 void method_list_start(struct call *call);
@@ -59,6 +67,7 @@ void method_ingest_end(struct call *call);
 void method_quota_start(struct call *call);
 void method_watch_start(struct call *call);
 void method_watch_writable(struct call *call);
+void method_watch_cancel(struct call *call);
 void method_watch_end(struct call *call);
 void method_fence_start(struct call *call);
 void method_status_start(struct call *call);

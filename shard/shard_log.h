@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What the service needs of the group it is a member of: propose commands, wait until reads are safe, look at a
- * snapshot. The real one stands on replica/ (log_replica.c); tests apply straight to a store in memory.
+ * What the service needs of the group it is a member of: propose commands, wait until reads are
+ * safe, look at a snapshot. The real one stands on replica/ (log_replica.c); tests apply straight
+ * to a store in memory.
  */
 #include "base/buf.h"
 #include "base/err.h"
@@ -12,16 +13,15 @@
 
 struct shard_log;
 
-/* A body chunk that travels beside its command: written once, under its key in the family body. */
+/* A body chunk that travels beside its command: written once, under its key in the family body. Of
+ * at least REPLICA_PAYLOAD_BYTES_MIN bytes; call_propose puts shorter ones into the command. */
 struct shard_payload {
     struct vy_bytes key;
     struct vy_bytes value;
 };
 
 struct shard_proposal {
-    const uint8_t *idempotency_key; /* 16 bytes, or NULL */
-    uint64_t account_id;            /* whose table the key stands in */
-    struct vy_bytes command;        /* an encoded ShardCommand; copied */
+    struct vy_bytes command;              /* an encoded ShardCommand; copied */
     const struct shard_payload *payloads; /* copied */
     size_t payload_count;
 };
@@ -33,13 +33,15 @@ struct shard_log_status {
     uint64_t applied_index;
 };
 
-/* `result` is an encoded ShardResult, valid during the call. UNKNOWN: it may or may not take effect. */
+/* `result` is an encoded ShardResult, valid during the call. UNKNOWN: it may or may not take
+ * effect. */
 typedef void (*shard_log_done_fn)(void *arg, struct vy_err err, struct vy_bytes result);
 typedef void (*shard_log_ready_fn)(void *arg, struct vy_err err);
 
 struct shard_log_ops {
     /* Both answer once, from the loop, never within the call. @thread the loop's */
-    void (*propose)(struct shard_log *log, const struct shard_proposal *proposal, shard_log_done_fn done, void *arg);
+    void (*propose)(struct shard_log *log, const struct shard_proposal *proposal,
+                    shard_log_done_fn done, void *arg);
     void (*read_barrier)(struct shard_log *log, shard_log_ready_fn ready, void *arg);
     void (*status)(struct shard_log *log, struct shard_log_status *out);
     const char *(*leader_hint)(struct shard_log *log); /* NULL: not known */

@@ -204,7 +204,7 @@ static void store_finish(struct store_run *run)
     }
 }
 
-static enum shard_code store_check(struct store_run *run, struct uid_ranges *uids)
+static enum shard_code check_store(struct store_run *run, struct uid_ranges *uids)
 {
     struct apply *apply = run->apply;
     const struct cmd_store *cmd = run->cmd;
@@ -233,7 +233,7 @@ enum shard_code fsm_store(struct apply *apply)
     struct store_run run = {.apply = apply, .cmd = cmd};
     struct uid_ranges uids;
 
-    const enum shard_code code = store_check(&run, &uids);
+    const enum shard_code code = check_store(&run, &uids);
     if (code != SHARD_CODE_DONE) {
         return code;
     }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The mailboxes that sessions have selected, and how far each session was told: content expunged
+ * behind that point is kept for it until it is told or its lease is over (IMAP-F2). In the leader's
+ * memory only; a new leader waits one lease before it purges anything.
+ *
+ * @thread  the service's loop
+ */
+#include "base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VIEWS_MAX 1048576U      /* on this member; more are BUSY */
+#define VIEWS_ACCOUNT_MAX 1024U /* of one account, so that one cannot use up the table */
+
+struct service;
+struct views;
+
+VY_CHECKED struct vy_err views_new(struct service *service, struct views **out);
+void views_free(struct views *views); /* NULL is allowed */
+
+/* Registers a view, or renews it: it was told everything up to told_modseq (never less than known
+ * before). A view id belongs to one mailbox: opening another one moves it there. @errors BUSY */
+VY_CHECKED struct vy_err views_open(struct views *views, uint64_t account_id, uint64_t view_id,
+                                    uint64_t mailbox_id, uint64_t told_modseq);
+/* The session gave a sign of life; unknown views are ignored. */
+void views_touch(struct views *views, uint64_t account_id, uint64_t view_id);
+void views_close(struct views *views, uint64_t account_id, uint64_t view_id);
+void views_drop_account(struct views *views, uint64_t account_id);
+void views_clear(struct views *views);
+
+/* Does a view need what was expunged from the mailbox at this modseq? */
+bool views_hold(struct views *views, uint64_t account_id, uint64_t mailbox_id, uint64_t modseq);
+/* Forgets views whose lease is over; called now and then. */
+void views_expire(struct views *views);
+size_t views_count(const struct views *views);
