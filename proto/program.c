@@ -440,6 +440,24 @@ static int parse_arguments(int argc, char **argv, const struct role_ops *role,
     return 0;
 }
 
+struct vy_config *program_load_config(unsigned roles, const char *path)
+{
+    const struct vy_config_spec spec = {
+        .keys = settings_keys, .count = settings_key_count, .role = roles};
+    struct vy_config *config = NULL;
+    struct vy_buf report;
+    vy_buf_init(&report, REPORT_BYTES_MAX);
+    const struct vy_err err =
+        vy_config_load(&spec, path, (const char *const *)environ, &report, &config);
+    fprintf(stderr, "%.*s", VY_PRI(vy_buf_bytes(&report)));
+    vy_buf_deinit(&report);
+    if (vy_failed(err)) {
+        fprintf(stderr, "error: the configuration cannot be used (%s)\n", vy_code_text(err.code));
+        return NULL;
+    }
+    return config;
+}
+
 int program_main(int argc, char **argv, const struct role_ops *role)
 {
     struct arguments arguments = {0};
@@ -447,17 +465,8 @@ int program_main(int argc, char **argv, const struct role_ops *role)
     if (usage != 0 || arguments.is_done) {
         return usage;
     }
-    const struct vy_config_spec spec = {
-        .keys = settings_keys, .count = settings_key_count, .role = role->settings};
-    struct vy_config *config = NULL;
-    struct vy_buf report;
-    vy_buf_init(&report, REPORT_BYTES_MAX);
-    const struct vy_err err =
-        vy_config_load(&spec, arguments.config, (const char *const *)environ, &report, &config);
-    fprintf(stderr, "%.*s", VY_PRI(vy_buf_bytes(&report)));
-    vy_buf_deinit(&report);
-    if (vy_failed(err)) {
-        fprintf(stderr, "error: the configuration cannot be used (%s)\n", vy_code_text(err.code));
+    struct vy_config *config = program_load_config(role->settings, arguments.config);
+    if (config == NULL) {
         return 1;
     }
     int exit_code = 0;

@@ -21,3 +21,7 @@ struct program {
     void *on_ready_arg;
 };
 int program_run(const struct program *program);
+
+/* The configuration of these roles (SETTINGS_*) from a file (NULL: none) and the environment; owned
+ * by the caller. NULL: what is wrong was said on stderr. */
+struct vy_config *program_load_config(unsigned roles, const char *path);
