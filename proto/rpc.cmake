@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The link: frames, connections, callers, servers, groups; the only user of nng.
 volary_library(rpc
-  SOURCES rpc_address.c rpc_block.c rpc_conn.c rpc_dispatch.c rpc_frame.c rpc_inproc.c rpc_link.c rpc_nng.c rpc_nng_dial.c
+  SOURCES rpc_address.c rpc_block.c rpc_conn.c rpc_dispatch.c rpc_frame.c rpc_group.c rpc_group_members.c
+    rpc_inproc.c rpc_link.c rpc_nng.c rpc_nng_dial.c
     rpc_nng_listen.c rpc_pipe.c rpc_resolve.c rpc_server.c rpc_server_call.c rpc_status.c rpc_flow.c rpc_tls.c
     rpc_tls_pipe.c rpc_writer.c nng_threads.c
   LINK base_io proto dep::nng dep::ssl dep::crypto)
@@ -11,3 +12,4 @@ if(VOLARY_TESTS)
 endif()
 volary_test(rpc_frame_test SOURCES rpc_frame_test.c LINK rpc)
 volary_test(rpc_link_test SOURCES rpc_link_test.c LINK rpc_fixture)
+volary_test(rpc_group_test SOURCES rpc_group_test.c LINK rpc_fixture)
