@@ -40,11 +40,10 @@ static struct vy_err add_meta_members(struct meta_call *call, struct admin_membe
     group->ops->get_identity(group, &identity);
     for (size_t i = 0; i < own_count; i++) {
         const bool is_self = own[i].id == identity.member_id;
+        const char *node = meta_member_node(call->meta, own[i].id);
         struct admin_member_status *member = &members[(*count)++];
-        *member =
-            (struct admin_member_status){.group_id = identity.group_id,
-                                         .node = VY_LIT("meta"),
-                                         .role = is_self ? VY_LIT("leader") : VY_LIT("follower")};
+        *member = (struct admin_member_status){
+            .node = VY_LIT("meta"), .role = is_self ? VY_LIT("leader") : VY_LIT("follower")};
         if (is_self) {
             member->term = status.term;
             member->commit_index = status.commit_index;
@@ -52,6 +51,9 @@ static struct vy_err add_meta_members(struct meta_call *call, struct admin_membe
             member->seen_ms = meta_now_ms(call->meta);
         }
         VY_TRY(member_id_text(&call->arena, own[i].id, &member->member_id));
+        if (node != NULL) {
+            VY_TRY(vy_arena_dup(&call->arena, vy_cstr(node), &member->node));
+        }
         VY_TRY(vy_arena_dup(&call->arena, vy_cstr(own[i].address), &member->address));
     }
     return vy_ok();

@@ -124,10 +124,21 @@ bool meta_is_ready(const struct meta *meta)
     return meta->is_ready && meta->group->ops->is_leader(meta->group);
 }
 
+const char *meta_member_node(const struct meta *meta, uint64_t member_id)
+{
+    return meta->config.name_member == NULL
+               ? NULL
+               : meta->config.name_member(meta->config.name_member_arg, member_id);
+}
+
 const char *meta_leader_hint(const struct meta *meta)
 {
     struct replica_member member;
-    return meta->group->ops->leader_hint(meta->group, &member) ? member.address : NULL;
+    if (!meta->group->ops->leader_hint(meta->group, &member)) {
+        return NULL;
+    }
+    const char *node = meta_member_node(meta, member.id);
+    return node != NULL ? node : member.address;
 }
 
 /* ---- folded refusals ---- */

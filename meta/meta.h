@@ -57,6 +57,10 @@ struct meta_config {
     uint32_t feature_level;
     uint32_t scram_iterations; /* 0: PASSWORD_SCRAM_ITERATIONS; the same on all members */
     uint64_t session_ms;       /* 0: META_SESSION_MS */
+    /* The node that a member of meta's group runs on, for hints and status; NULL: not known. The
+     * pointer may be NULL; then members are told by address. */
+    const char *(*name_member)(void *arg, uint64_t member_id);
+    void *name_member_arg;
 };
 
 /* Opens the replica. replica: fsm is set here; clock, rng, loop and log too.
@@ -76,7 +80,7 @@ struct meta_fsm *meta_get_fsm(struct meta *meta);
 struct replica *meta_get_replica(struct meta *meta); /* NULL without meta_open */
 /* Leads, and sees everything that was acknowledged before it led. */
 bool meta_is_ready(const struct meta *meta);
-/* The leader's address, for NOT_LEADER; NULL: unknown. Valid until the loop turns. */
+/* The leader's node or address, for NOT_LEADER; NULL: unknown. Valid until the loop turns. */
 const char *meta_leader_hint(const struct meta *meta);
 
 /* Counted since the start, for metrics. */

@@ -107,6 +107,8 @@ uint32_t meta_scram_iterations(const struct meta *meta);
 /* The group that the map gives an account's slot to; 0: the cluster has no map. */
 uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot);
 
+const char *meta_member_node(const struct meta *meta, uint64_t member_id); /* NULL: not known */
+
 /* Handlers of service.c by method. */
 void login_call_start(struct meta_call *call);
 void resolve_call_start(struct meta_call *call);

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meta/role.h"
+
+#include "meta/role_private.h"
+#include "meta/service.h"
+#include "meta/tables.h"
+#include "proto/rpc_server.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define WORKER_COUNT 2U /* password hashing of administrators, lists; sign-in hashes elsewhere */
+#define WORKER_QUEUE_MAX 256U
+#define METRICS_MS 1000U
+#define DIR_BYTES_MAX 4096U
+
+struct meta_role {
+    struct role base;
+    const struct role_env *env; /* borrowed */
+    struct rpc_config rpc;
+    struct settings_member members[SETTINGS_MEMBERS_MAX];
+    size_t member_count;
+    const struct settings_member *self;
+    struct cluster_key *key;        /* owned */
+    struct vy_workers *workers;     /* owned */
+    struct meta *meta;              /* owned */
+    struct rpc_server *server;      /* owned */
+    struct vy_timer *metrics_timer; /* owned */
+    struct meta_fencer fencer;
+    struct meta_admin_face admin;
+    struct meta_role_metrics metrics;
+    bool has_map; /* the cluster's first map was seen here */
+    bool is_stopping;
+    uint32_t stop_deadline_ms;
+    vy_loop_fn on_stopped;
+    void *on_stopped_arg;
+};
+
+static struct meta_role *role_of(struct role *base)
+{
+    return VY_CONTAINER_OF(base, struct meta_role, base);
+}
+
+/* ---- readiness ---- */
+
+static bool knows_leader(const struct meta_role *role)
+{
+    return meta_is_ready(role->meta) || meta_leader_hint(role->meta) != NULL;
+}
+
+/* The first map is the last step of forming a cluster; nothing works before it. */
+static bool has_map(struct meta_role *role)
+{
+    struct vy_arena arena;
+    struct cluster_row row;
+    const struct meta_view view = {
+        .reader = store_newest(replica_store(meta_get_replica(role->meta))), .arena = &arena};
+    if (!role->has_map) {
+        vy_arena_init(&arena, 1024U * 1024);
+        const struct vy_err err = cluster_get(&view, &row, &role->has_map);
+        vy_arena_deinit(&arena);
+        vy_ignore(err, "not ready, then; a damaged row is logged by the leader");
+    }
+    return role->has_map;
+}
+
+static bool role_is_serving(void *arg)
+{
+    struct meta_role *role = arg;
+    return !role->is_stopping && knows_leader(role) && has_map(role);
+}
+
+static bool role_write_readiness(struct role *base, struct vy_buf *out)
+{
+    struct meta_role *role = role_of(base);
+    const bool leads_only =
+        replica_is_leader(meta_get_replica(role->meta)) && !meta_is_ready(role->meta);
+    vy_buf_append_cstr(out, role->is_stopping ? "meta.process: stopping\n" : "meta.process: ok\n");
+    vy_buf_append_cstr(out, knows_leader(role) ? "meta.leader: ok\n"
+                            : leads_only       ? "meta.leader: this member is taking over\n"
+                                               : "meta.leader: none known, no majority of "
+                                                 "meta.members can be reached\n");
+    vy_buf_append_cstr(out, has_map(role) ? "meta.map: ok\n"
+                                          : "meta.map: the cluster is not formed yet\n");
+    return role_is_serving(role);
+}
+
+static void metrics_on_timer(void *arg)
+{
+    struct meta_role *role = arg;
+    struct replica_status status;
+    replica_get_status(meta_get_replica(role->meta), &status);
+    meta_role_metrics_set(&role->metrics, &status);
+    vy_timer_start(role->metrics_timer, METRICS_MS);
+}
+
+/* ---- starting ---- */
+
+static const char *name_member(void *arg, uint64_t member_id)
+{
+    const struct meta_role *role = arg;
+    for (size_t i = 0; i < role->member_count; i++) {
+        if (role->members[i].id == member_id) {
+            return role->members[i].node;
+        }
+    }
+    return NULL;
+}
+
+static struct vy_err find_members(struct meta_role *role)
+{
+    const struct vy_config *config = role->env->config;
+    const char *name = vy_config_text(config, "node.name");
+    struct vy_buf report;
+    vy_buf_init(&report, 4096);
+    const struct vy_err err =
+        settings_members(config, "meta.members", role->members, &role->member_count, &report);
+    if (vy_failed(err)) {
+        vy_log(role->env->log, VY_LOG_ERROR, "meta.members.refused",
+               VY_STR("sys.reason", vy_buf_bytes(&report)));
+    }
+    vy_buf_deinit(&report);
+    VY_TRY(err);
+    for (size_t i = 0; i < role->member_count; i++) {
+        if (strcmp(role->members[i].node, name) == 0) {
+            role->self = &role->members[i];
+        }
+    }
+    if (role->self == NULL) {
+        return vy_error(VY_CODE_ARGUMENT, "node.name is none of meta.members");
+    }
+    return vy_ok();
+}
+
+/* C2, C4: said with the file and what to do. */
+static struct vy_err load_key(struct meta_role *role)
+{
+    const char *path = vy_config_text(role->env->config, "data.key_file");
+    const struct vy_err err = cluster_key_load(path, &role->key);
+    if (vy_failed(err)) {
+        vy_log(role->env->log, VY_LOG_ERROR, "meta.key.refused", VY_CSTR("sys.path", path),
+               VY_LOG_ERR(err));
+    }
+    return err;
+}
+
+static struct vy_err make_directory(struct meta_role *role)
+{
+    const char *path = vy_config_text(role->env->config, "data.dir");
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
+        return vy_ok();
+    }
+    const struct vy_err err = vy_error_sys(VY_CODE_IO, errno, "data.dir cannot be made");
+    vy_log(role->env->log, VY_LOG_ERROR, "meta.directory.failed", VY_CSTR("sys.path", path),
+           VY_LOG_ERR(err));
+    return err;
+}
+
+static struct vy_err open_meta(struct meta_role *role)
+{
+    const struct vy_config *config = role->env->config;
+    uint64_t group_ids[META_GROUPS_MAX];
+    const size_t group_count = (size_t)vy_config_u64(config, "bootstrap.groups");
+    for (size_t i = 0; i < group_count && i < META_GROUPS_MAX; i++) {
+        group_ids[i] = i + 1;
+    }
+    const struct meta_config meta_config = {.clock = role->env->clock,
+                                            .rng = role->env->rng,
+                                            .loop = role->env->loop,
+                                            .log = role->env->log,
+                                            .workers = role->workers,
+                                            .key = role->key,
+                                            .metrics = role->env->metrics,
+                                            .fence = &meta_fencer_ops,
+                                            .fence_arg = &role->fencer,
+                                            .group_ids = group_ids,
+                                            .group_count = group_count,
+                                            .name_member = name_member,
+                                            .name_member_arg = role};
+    struct replica_member members[SETTINGS_MEMBERS_MAX];
+    for (size_t i = 0; i < role->member_count; i++) {
+        const struct settings_member *member = &role->members[i];
+        members[i] = (struct replica_member){
+            .id = member->id, .address = member->raft != NULL ? member->raft : member->link};
+    }
+    char dir[DIR_BYTES_MAX];
+    (void)snprintf(dir, sizeof(dir), "%s/meta", vy_config_text(config, "data.dir"));
+    const char *ticket = vy_config_text(config, "data.ticket");
+    const struct replica_config replica = {
+        .dir = dir,
+        .name = "meta",
+        .memory_bytes = vy_config_size(config, "data.memory"),
+        .member_id = role->self->id,
+        .members = members,
+        .member_count = role->member_count,
+        .ticket_path = ticket,
+        .bootstrap_alone = role->member_count == 1 && ticket == NULL,
+        .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms")};
+    if (role->member_count > 1) {
+        return vy_error(VY_CODE_UNSUPPORTED, "raft link");
+    }
+    VY_TRY(meta_open(&meta_config, &replica, &role->meta));
+    role->fencer.meta = role->meta;
+    return vy_ok();
+}
+
+static struct vy_err open_server(struct meta_role *role)
+{
+    VY_TRY(rpc_server_new(&role->rpc, &role->server));
+    VY_TRY(meta_rpc_add(role->meta, role->server));
+    const struct vy_err err = rpc_server_listen(role->server, role->self->link);
+    if (vy_failed(err)) {
+        vy_log(role->env->log, VY_LOG_ERROR, "meta.link.failed",
+               VY_CSTR("sys.address", role->self->link), VY_LOG_ERR(err));
+    }
+    return err;
+}
+
+static struct vy_err open_all(struct meta_role *role)
+{
+    VY_TRY(find_members(role));
+    VY_TRY(load_key(role));
+    VY_TRY(make_directory(role));
+    VY_TRY(meta_role_metrics_init(role->env->metrics, &role->metrics));
+    VY_TRY(vy_workers_new(WORKER_COUNT, WORKER_QUEUE_MAX, &role->workers));
+    role->metrics_timer = vy_timer_new(role->env->loop, metrics_on_timer, role);
+    if (role->metrics_timer == NULL) {
+        return vy_error(VY_CODE_NOMEM, "timer");
+    }
+    VY_TRY(open_meta(role));
+    VY_TRY(open_server(role));
+    role->admin = (struct meta_admin_face){.env = role->env,
+                                           .meta = role->meta,
+                                           .is_serving = role_is_serving,
+                                           .is_serving_arg = role};
+    VY_TRY(meta_admin_face_open(&role->admin));
+    return meta_start(role->meta);
+}
+
+static void role_free(struct role *base)
+{
+    if (base == NULL) {
+        return;
+    }
+    struct meta_role *role = role_of(base);
+    meta_admin_face_close(&role->admin);
+    meta_fencer_stop(&role->fencer);
+    rpc_server_free(role->server);
+    vy_timer_free(role->metrics_timer);
+    meta_free(role->meta);
+    vy_workers_free(role->workers);
+    cluster_key_free(role->key);
+    free(role);
+}
+
+static struct vy_err role_start(const struct role_env *env, struct role **out)
+{
+    struct meta_role *role = calloc(1, sizeof(*role));
+    if (role == NULL) {
+        return vy_error(VY_CODE_NOMEM, "meta role");
+    }
+    role->base.ops = &meta_role;
+    role->env = env;
+    role_rpc_config(env, &meta_role, &role->rpc);
+    meta_fencer_init(&role->fencer, &role->rpc);
+    const struct vy_err err = open_all(role);
+    if (vy_failed(err)) {
+        vy_log(env->log, VY_LOG_ERROR, "meta.start.failed", VY_LOG_ERR(err));
+        role_free(&role->base);
+        return err;
+    }
+    metrics_on_timer(role);
+    *out = &role->base;
+    return vy_ok();
+}
+
+/* ---- stopping: hand over, let others see it, end what is open, close ---- */
+
+static void stop_on_meta(void *arg)
+{
+    struct meta_role *role = arg;
+    role->on_stopped(role->on_stopped_arg);
+}
+
+static void stop_on_drained(void *arg)
+{
+    struct meta_role *role = arg;
+    meta_fencer_stop(&role->fencer);
+    meta_stop(role->meta, stop_on_meta, role);
+}
+
+static void stop_drain(struct meta_role *role)
+{
+    rpc_server_drain(role->server, role->stop_deadline_ms, stop_on_drained, role);
+}
+
+static void stop_on_transferred(void *arg, struct vy_err err)
+{
+    struct meta_role *role = arg;
+    vy_log(role->env->log, VY_LOG_INFO, "meta.leader.handed_over", VY_LOG_ERR(err));
+    stop_drain(role);
+}
+
+static void role_stop(struct role *base, uint32_t deadline_ms, vy_loop_fn done, void *arg)
+{
+    struct meta_role *role = role_of(base);
+    role->is_stopping = true;
+    role->stop_deadline_ms = deadline_ms;
+    role->on_stopped = done;
+    role->on_stopped_arg = arg;
+    vy_timer_stop(role->metrics_timer);
+    const struct vy_err err =
+        replica_transfer(meta_get_replica(role->meta), stop_on_transferred, role);
+    if (vy_failed(err)) { /* follows, or is alone: there is nothing to hand over */
+        stop_drain(role);
+    }
+}
+
+const struct role_ops meta_role = {.name = "meta",
+                                   .settings = SETTINGS_META,
+                                   .rpc_role = RPC_ROLE_META,
+                                   .start = role_start,
+                                   .write_readiness = role_write_readiness,
+                                   .stop = role_stop,
+                                   .free = role_free};
