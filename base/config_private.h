@@ -20,9 +20,9 @@ struct config_value {
     struct vy_secret *secret; /* owned */
 };
 struct vy_config {
-    struct vy_config_spec spec; /* its keys are borrowed */
-    struct vy_arena arena;             /* all texts */
-    struct config_value *values;       /* one per key, in the arena */
+    struct vy_config_spec spec;  /* its keys are borrowed */
+    struct vy_arena arena;       /* all texts */
+    struct config_value *values; /* one per key, in the arena */
 };
 
 /* Where faults are said, and of what. */

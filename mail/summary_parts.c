@@ -145,7 +145,7 @@ static bool all_have_children(const struct mime_node *nodes, size_t count)
     return true;
 }
 
-static bool take_tree(struct vy_bytes rest, struct mime_node *nodes, size_t count)
+static bool take_tree(struct vy_bytes rest, struct mime_node *nodes, uint16_t count)
 {
     uint16_t last_child[NODES_MAX];
     uint64_t last_start = 0;
@@ -176,7 +176,7 @@ struct vy_err summary_parts(struct vy_arena *arena, const struct summary *summar
     if (nodes == NULL) {
         return vy_error(VY_CODE_LIMIT, "parts of a summary");
     }
-    if (!take_tree(summary->parts, nodes, count)) {
+    if (!take_tree(summary->parts, nodes, (uint16_t)count)) {
         return vy_error(VY_CODE_CORRUPT, "parts of a summary");
     }
     *out = (struct mime_tree){.nodes = nodes, .count = count};

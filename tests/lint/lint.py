@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """lint.py [ROOT]: what the compiler cannot see. Prints FILE:LINE: RULE: what; exits 1 if it printed anything.
 
-Rules: layer (arrows between folders), owner (one folder per library), banned (calls), door (time and chance),
-spdx, todo, generated, log-event, log-key, log-page (docs/log-keys.d against the code, both ways).
+Rules: layer (arrows between folders), pure (cores without I/O), owner (one folder per library), banned (calls), door (time and chance),
+spdx, todo, generated, log-event, log-key, log-page (docs/log-keys.d against the code, both ways), matrix
+(docs/rfc-matrix.md: every RFC the server's code cites, and only files that exist).
 lint_selftest.py plants one violation of each.
 """
 import pathlib
@@ -20,6 +21,9 @@ LAYERS = {
     "meta": {"base", "mail", "proto", "replica", "meta"},
     "frontend": {"base", "mail", "proto", "frontend"},
 }
+# Bytes in, bytes or actions out: no door to sockets, time, chance or threads.
+PURE = ("mail/", "frontend/smtp/", "frontend/imap/", "frontend/auth/")
+IMPURE = re.compile(r"base/(clock|rng|loop|net|tls|workers|config)\.h|sys/|netinet/|arpa/|(unistd|pthread|poll|fcntl|time)\.h")
 # Prefix of a header's name -> folders that may include it; a file is named to keep it to that file.
 OWNERS = {
     "raft.h": {"replica"},
@@ -56,6 +60,9 @@ STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.S)
 EVENT_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+\.[a-z0-9_]+")
 KEY_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,2}")
+RFC = re.compile(r"\bRFCs? ?(\d{3,5})")
+MATRIX_ROW = re.compile(r"\|\s*(\d{3,5}(?:, \d{3,5})*)\s*\|")
+MATRIX = "docs/rfc-matrix.md"
 PAGE_LINE = re.compile(r"(event|key)\s+(\S+)\s\s+(\S.*)")
 
 
@@ -78,8 +85,10 @@ def without_strings(code):
 
 def files_of(root):
     """Tracked files and new ones; every file where there is no git."""
-    run = subprocess.run(["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True)
-    top = subprocess.run(["git", "-C", str(root), "rev-parse", "--show-toplevel"], capture_output=True, text=True)
+    # A checkout that belongs to somebody else is read all the same.
+    git = ["git", "-c", "safe.directory=*", "-C", str(root)]
+    run = subprocess.run([*git, "ls-files", "-co", "--exclude-standard", "-z"], capture_output=True)
+    top = subprocess.run([*git, "rev-parse", "--show-toplevel"], capture_output=True, text=True)
     if run.returncode == 0 and pathlib.Path(top.stdout.strip()).resolve() == root.resolve():
         names = sorted(n for n in run.stdout.decode().split("\0") if n)
     else:
@@ -93,6 +102,7 @@ class Lint:
         self.faults = []
         self.events = {}  # name -> first place in the code
         self.keys = {}
+        self.rfcs = {}
 
     def fault(self, name, line, rule, what):
         self.faults.append(f"{name}:{line}: {rule}: {what}")
@@ -109,6 +119,8 @@ class Lint:
                 self.fault(name, line, "layer", f"{top}/ does not include {first}/")
             if first in ("bench", "deploy") or (first == "tests" and not is_test):
                 self.fault(name, line, "layer", f"{top}/ does not include {first}/")
+        if name.startswith(PURE) and not is_test and IMPURE.match(header):
+            self.fault(name, line, "pure", f"a pure core does not include {header}")
         for prefix, owners in OWNERS.items():
             if header.startswith(prefix):
                 is_free = is_test and (prefix == "cmocka.h" or top not in LAYERS)
@@ -206,6 +218,9 @@ class Lint:
         self.check_words(name, text)
         if suffix not in (".c", ".h"):
             return
+        if name.split("/")[0] in LAYERS and not TEST.search(name):
+            for match in RFC.finditer(text):
+                self.rfcs.setdefault(match[1], (name, line_of(text, match.start())))
         code = without_comments(text)
         for match in INCLUDE.finditer(code):
             self.check_include(name, line_of(code, match.start(2)), match[2])
@@ -214,10 +229,25 @@ class Lint:
         if is_server and suffix == ".c":
             self.collect_log(name, code)
 
+    def compare_matrix(self):
+        path = self.root / MATRIX
+        text = path.read_text() if path.exists() else ""
+        listed = set()
+        for line, row in enumerate(text.split("\n"), 1):
+            match = MATRIX_ROW.match(row)
+            listed.update(match[1].split(", ") if match else [])
+            for file in re.findall(r"`([^` ]+/[^` ]+)`", row):
+                if not (self.root / file).exists():
+                    self.fault(MATRIX, line, "matrix", f"there is no {file}")
+        for number, (name, line) in sorted(self.rfcs.items()):
+            if number not in listed:
+                self.fault(name, line, "matrix", f"RFC {number} has no row in {MATRIX}")
+
     def run(self):
         for name in files_of(self.root):
             self.check_file(name)
         self.compare_log()
+        self.compare_matrix()
         return self.faults
 
 

@@ -19,6 +19,7 @@ CLEAN = {
         '    vy_log(log, VY_LOG_INFO, why ? "conn.tls.ok" : "conn.tls.failed");\n}\n',
     "frontend/conn_test.c": HEAD + '#include "tests/lib/fake_loop.h"\n#include <cmocka.h>\n',
     "docs/log-keys.d/README": "Words.\n",
+    "docs/rfc-matrix.md": "| RFC | what | file | test |\n| --- | --- | --- | --- |\n",
     "docs/log-keys.d/frontend":
         "event conn.client.opened  a client is there\nevent conn.client.closed  it left\nevent conn.client.lost  it broke\n"
         "event conn.tls.ok  keys agreed\nevent conn.tls.failed  not\n\n# keys\nkey conn.ip  its address\n"
@@ -55,6 +56,10 @@ PLANTED = [
     ("log-key", "frontend/conn.c", 'void h(void)\n{\n    use(VY_U64("conn.port", 1));\n}\n'),
     ("log-key", "docs/log-keys.d/frontend", "key conn.old  gone\n"),
     ("log-page", "docs/log-keys.d/frontend", "conn.tls.ok good\n"),
+    ("pure", "mail/mime.c", '#include "base/clock.h"\n'),
+    ("pure", "mail/mime.c", "#include <unistd.h>\n"),
+    ("matrix", "mail/mime.c", "/* RFC 2046 section 5 */\n"),
+    ("matrix", "docs/rfc-matrix.md", "| 2046 | MIME | `mail/gone.c` | `mail/mime.c` |\n"),
     ("log-page", "docs/log-keys.d/other", "key conn.ip  another meaning\n"),
 ]
 
