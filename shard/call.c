@@ -354,6 +354,15 @@ void call_read(struct call *call, call_work_fn work, call_step_fn done)
     start_read(call);
 }
 
+void call_read_applied(struct call *call, call_work_fn work, call_step_fn done)
+{
+    close_snapshot(call);
+    call->work = work;
+    call->on_done = done;
+    call->is_reading = true;
+    submit_work(call);
+}
+
 void call_work(struct call *call, call_work_fn work, call_step_fn done)
 {
     call->work = work;

@@ -49,7 +49,8 @@ struct call_method {
     const struct vy_pb_desc *request_desc;
     const struct vy_pb_desc *reply_desc;
     enum call_actor actor;
-    bool is_write;                    /* refused at once when this member does not lead */
+    size_t view_offset; /* of the request's view_id, whose lease the call renews; 0: none */
+    bool is_write; /* refused at once when this member does not lead; session calls are anyway */
     void (*start)(struct call *call); /* actor checked, keys loaded */
     void (*on_data)(struct call *call, struct vy_bytes bytes);
     void (*on_data_end)(struct call *call);
@@ -123,6 +124,9 @@ void call_propose(struct call *call, struct shard_command *command,
  * there and runs work on a worker; then done on the loop. A failed work ends the call.
  */
 void call_read(struct call *call, call_work_fn work, call_step_fn done);
+/* The same right after a command of this call was applied: what it wrote is seen without asking the
+ * other members. */
+void call_read_applied(struct call *call, call_work_fn work, call_step_fn done);
 /* Runs work on a worker without barrier; with the snapshot, if one is open. */
 void call_work(struct call *call, call_work_fn work, call_step_fn done);
 

@@ -124,6 +124,7 @@ enum shard_code fsm_expunge(struct apply *apply)
         return SHARD_CODE_PRECONDITION;
     }
     apply->result->mailbox_id = box->mailbox_id;
+    apply->result->previous_modseq = box->row.highest_modseq;
     /* Nothing is \Deleted: nothing to write, and no scan of a large mailbox. */
     if (box->row.deleted_count == 0 ||
         !expunge_begin(&expunge, apply, box, apply_take_modseq(apply, account))) {

@@ -4,7 +4,10 @@
  * of long bodies.
  */
 #include "base/assert.h"
+#include "replica/idem.h"
 #include "shard/fsm_private.h"
+
+#define ERASE_ANSWERS_MAX 4096U
 
 /* ---- erasing: one handler per family, from the registry in keys.h ---- */
 
@@ -37,8 +40,19 @@ static const erase_handler erase_handlers[SHARD_FAMILY_COUNT] = {
 #undef X
 };
 
+/* Answers under its idempotency keys name mailboxes and emails; what does not fit one command
+ * expires within minutes. */
+static void forget_answers(struct apply *apply, uint64_t account_id)
+{
+    uint8_t prefix[8];
+
+    vy_put_be64(prefix, account_id);
+    (void)idem_forget(apply->tx->txn, vy_bytes(prefix, sizeof(prefix)), ERASE_ANSWERS_MAX);
+}
+
 void erase_account(struct apply *apply, uint64_t account_id)
 {
+    forget_answers(apply, account_id);
     box_forget_account(&apply->fsm->cache, account_id);
     for (unsigned family = 0; family < SHARD_FAMILY_COUNT; family++) {
         erase_handlers[family](apply, account_id, (enum shard_family)family);

@@ -264,6 +264,9 @@ static void apply_flush(struct apply *apply)
  * durable. */
 static void tell_changes(struct apply *apply)
 {
+    if (apply->command->mailbox_open != NULL) {
+        return; /* \Recent was taken: nobody is told of that */
+    }
     for (size_t i = 0; i < apply->box_count; i++) {
         const struct box *box = apply->boxes[i];
         apply_event(apply, &(struct fsm_event){.kind = FSM_EVENT_MAILBOX,

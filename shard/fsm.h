@@ -13,7 +13,7 @@
 #include "shard/box.h"
 
 #define SHARD_COMMAND_VERSION 1U
-#define SHARD_COMMAND_BYTES_MAX (2U * 1024U * 1024U)
+#define SHARD_COMMAND_BYTES_MAX (1024U * 1024U) /* what the log takes */
 /* Memory of decoding and running one command: 10,000 expunged ranges or 100 recipients with their
  * summaries. */
 #define FSM_ARENA_BYTES_MAX (16U * 1024U * 1024U)

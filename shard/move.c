@@ -201,6 +201,8 @@ enum shard_code fsm_copy(struct apply *apply)
     if (run.count == 0) {
         return SHARD_CODE_DONE;
     }
+    /* Within one mailbox the session has the copies to hear of as well: it must ask. */
+    result->previous_modseq = run.source == run.target ? 0 : run.source->row.highest_modseq;
     copy_rows(&run, &uids);
     result->modseq = run.is_move ? run.expunge.modseq : run.account->modseq;
     if (vy_failed(uids_encode_arena(&run.target_uids, apply->arena, &result->uids)) ||

@@ -38,16 +38,19 @@ static const struct call_method methods[] = {
     ROW(MAILBOX_SYNC, mailbox_sync, SESSION, READS,
         .reply_desc = &mailbox_sync_reply_desc, .start = method_sync_start),
     ROW(MESSAGE_STORE, message_store, SESSION, WRITES,
-        .reply_desc = &message_store_reply_desc, .start = method_store_start),
+        .reply_desc = &message_store_reply_desc, .start = method_store_start,
+        .on_end = method_store_end),
     ROW(MESSAGE_COPY, message_copy, SESSION, WRITES,
         .reply_desc = &message_copy_reply_desc, .start = method_copy_start),
     ROW(MESSAGE_EXPUNGE, message_expunge, SESSION, WRITES,
         .reply_desc = &message_expunge_reply_desc, .start = method_expunge_start),
     ROW(MESSAGE_FETCH, message_fetch, SESSION, READS,
         .reply_desc = &shard_empty_reply_desc, .start = method_fetch_start,
+        .view_offset = offsetof(struct message_fetch_request, view_id),
         .on_writable = method_fetch_writable, .on_end = method_fetch_end),
     ROW(MESSAGE_SEARCH, message_search, SESSION, READS,
         .reply_desc = &message_search_reply_desc, .start = method_search_start,
+        .view_offset = offsetof(struct message_search_request, view_id),
         .on_end = method_search_end),
     ROW(MESSAGE_APPEND, message_append, SESSION, WRITES,
         .reply_desc = &message_append_reply_desc, .start = method_append_start,
@@ -215,13 +218,25 @@ static struct vy_err admit(struct call *call, struct vy_bytes request)
         service->stats.calls_denied++;
         return err;
     }
-    if (call->method->is_write) {
+    /* Sessions are served where their account's log is led; meta may ask anyone how it is. */
+    if (call->method->is_write || call->method->actor == CALL_ACTOR_SESSION) {
         service->config.replica->ops->status(service->config.replica, &status);
         if (!status.is_leader) {
             return vy_error(VY_CODE_NOT_LEADER, "another member leads");
         }
     }
     return vy_ok();
+}
+
+static void touch_view(const struct call *call)
+{
+    uint64_t view_id = 0;
+
+    if (call->method->view_offset != 0) {
+        memcpy(&view_id, (const uint8_t *)call->request + call->method->view_offset,
+               sizeof(view_id));
+        views_touch(call->service->views, call->account_id, view_id);
+    }
 }
 
 static void on_keys(void *arg, struct vy_err err, struct account_entry *entry)
@@ -241,6 +256,7 @@ static void on_keys(void *arg, struct vy_err err, struct account_entry *entry)
     }
     account_keys_ref(entry);
     call->entry = entry;
+    touch_view(call);
     call_start_handler(call);
 }
 

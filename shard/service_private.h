@@ -52,6 +52,7 @@ void method_open_start(struct call *call);
 void method_close_start(struct call *call);
 void method_sync_start(struct call *call);
 void method_store_start(struct call *call);
+void method_store_end(struct call *call);
 void method_copy_start(struct call *call);
 void method_expunge_start(struct call *call);
 void method_fetch_start(struct call *call);

@@ -237,6 +237,7 @@ enum shard_code fsm_store(struct apply *apply)
     if (code != SHARD_CODE_DONE) {
         return code;
     }
+    apply->result->previous_modseq = run.box->row.highest_modseq;
     run.keywords = keywords_to_bits(apply, run.box, cmd->keywords, cmd->keywords_count,
                                     cmd->mode != STORE_MODE_REMOVE);
     for (uint32_t w = 0; w < BLOCK_KEYWORD_WORDS; w++) {

@@ -21,10 +21,18 @@ struct views;
 VY_CHECKED struct vy_err views_new(struct service *service, struct views **out);
 void views_free(struct views *views); /* NULL is allowed */
 
-/* Registers a view, or renews it: it was told everything up to told_modseq (never less than known
- * before). A view id belongs to one mailbox: opening another one moves it there. @errors BUSY */
-VY_CHECKED struct vy_err views_open(struct views *views, uint64_t account_id, uint64_t view_id,
-                                    uint64_t mailbox_id, uint64_t told_modseq);
+struct view_state {
+    uint64_t view_id;
+    uint64_t mailbox_id;
+    uint64_t told_modseq; /* the session knows everything up to here */
+    bool is_read_only;    /* EXAMINE; of a new view */
+};
+/* Registers a view, or renews it; what it was told never becomes less. A view id that opens another
+ * mailbox moves there. @errors BUSY, NOMEM */
+VY_CHECKED struct vy_err views_open(struct views *views, uint64_t account_id,
+                                    const struct view_state *state);
+/* Selected for writing: new messages become \Recent to it. */
+bool views_takes_recent(const struct views *views, uint64_t account_id, uint64_t view_id);
 /* The session gave a sign of life; unknown views are ignored. */
 void views_touch(struct views *views, uint64_t account_id, uint64_t view_id);
 void views_close(struct views *views, uint64_t account_id, uint64_t view_id);

@@ -3,7 +3,7 @@
 /*
  * The change feeds of ACCOUNT_WATCH: hints, coalesced per mailbox, to every session of an account.
  * A feed that cannot keep up forgets nothing: for each mailbox it holds the highest modseq, and
- * when it has too many of them it says "look at everything" instead.
+ * when it has too many of them it ends, and its session looks at everything when it opens anew.
  *
  * @thread  the service's loop
  */
