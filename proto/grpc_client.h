@@ -53,7 +53,8 @@ void grpc_client_free(struct grpc_client *client); /* NULL is allowed */
  * went wrong
  * @errors  an answer came (whatever its status): ok. UNAVAILABLE certainly not executed; UNKNOWN
  * connection or deadline lost after the request was written; LIMIT a reply over
- * GRPC_CLIENT_REPLY_BYTES_MAX; SYNTAX the peer speaks no gRPC; NOMEM
+ * GRPC_CLIENT_REPLY_BYTES_MAX; SYNTAX the peer speaks no gRPC; AUTH it
+ * refuses our certificate; NOMEM
  */
 VY_CHECKED struct vy_err grpc_client_call(struct grpc_client *client, const char *path,
                                           struct vy_bytes request, uint32_t deadline_ms,
