@@ -54,7 +54,7 @@ bool store_batch_is_empty(const struct store_batch *batch);
 void store_batch_put(struct store_batch *batch, unsigned family, struct vy_bytes key,
                      struct vy_bytes value);
 void store_batch_delete(struct store_batch *batch, unsigned family, struct vy_bytes key);
-/* Keys in [from, to). */
+/* Keys in [from, to); an empty `to` is no bound, as in a range. */
 void store_batch_delete_range(struct store_batch *batch, unsigned family, struct vy_bytes from,
                               struct vy_bytes to);
 /* All or nothing, seen by readers when it returns. With `sync` it survives a power cut, and with it
@@ -169,6 +169,7 @@ struct store_batch {
     const struct store_batch_ops *ops;
     size_t bytes;
     size_t count;
+    struct vy_err err; /* what store_write will return: an operation could not be taken */
 };
 struct store_snapshot {
     struct store_reader reader;

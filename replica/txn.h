@@ -31,6 +31,8 @@ struct store_iter *txn_iter(struct txn *txn, unsigned family, const struct store
  * release, but may be released. */
 const struct store_reader *txn_reader(struct txn *txn);
 VY_CHECKED struct vy_err txn_error(const struct txn *txn); /* why it is marked, if it is */
+/* Marks it: the code above found that it cannot go on (memory). The first reason stays. */
+void txn_fail(struct txn *txn, struct vy_err err);
 
 /* ---- for the engine and for tests of state machines ---- */
 
