@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A shard in memory, for tests: the real state machine over store_mem and, around it, the real
+ * service with a group of one that applies when the loop turns, account keys from a fake meta, and
+ * a transport that keeps what is answered. Fails the running cmocka test when something happens
+ * that must not.
+ */
+#include "replica/store_mem.h"
+#include "shard/service.h"
+#include "tests/lib/fake_clock.h"
+#include "tests/lib/fake_loop.h"
+#include "tests/lib/fake_rng.h"
+
+/* ---- the state machine alone ---- */
+
+struct shard_machine {
+    struct fsm *fsm;
+    struct store_mem_disk *disk;
+    struct store *store;
+    struct txn *txn;
+    struct vy_arena arena; /* of results */
+    uint64_t time_ms;      /* of the next entry */
+    uint64_t applied;      /* commands so far */
+    unsigned events[FSM_EVENT_GONE + 1];
+    struct fsm_event last_event;
+    void (*on_event)(void *arg, const struct fsm_event *event); /* besides counting; may be NULL */
+    void *on_event_arg;
+};
+void shard_machine_init(struct shard_machine *machine);
+void shard_machine_deinit(struct shard_machine *machine);
+/* Applies and writes. The version is filled in. The result lives in machine->arena. */
+struct shard_result shard_machine_apply(struct shard_machine *machine,
+                                        const struct shard_command *command);
+struct vy_err shard_machine_apply_bytes(struct shard_machine *machine, struct vy_bytes command,
+                                        struct vy_buf *result);
+/* A payload of an entry, as the log stores it. */
+void shard_machine_put_payload(struct shard_machine *machine, struct vy_bytes key,
+                               struct vy_bytes value);
+size_t shard_machine_count_rows(const struct shard_machine *machine, enum shard_family family);
+/* CRC over all families of the state machine: equal for equal states. */
+uint32_t shard_machine_digest(const struct shard_machine *machine);
+/* Forgets the decoded mailboxes, as after a restart. */
+void shard_machine_restart(struct shard_machine *machine);
+
+/* ---- the service around it ---- */
+
+/* One call and what became of it. */
+struct shard_local_call {
+    struct shard_local *local;
+    struct call *call; /* NULL: ended */
+    bool is_ended;
+    struct vy_err err;
+    struct vy_buf reply;
+    struct vy_buf stream; /* what the service sent */
+    size_t credit;        /* bytes the transport still takes */
+    size_t consumed;      /* of the request stream */
+};
+
+struct shard_local {
+    struct shard_machine machine;
+    struct shard_log log;
+    struct service *service;
+    struct cluster_key *key;
+    struct fake_clock clock;
+    struct fake_loop loop;
+    struct fake_rng rng;
+    struct vy_log vy_log; /* drops everything; set .sink to see */
+    struct vy_workers *workers;
+    struct vy_arena arena; /* of replies, until shard_local_free */
+    bool is_leader;
+    bool is_holding; /* proposals wait for shard_local_release, in order */
+    struct vy_list proposals;
+    size_t proposal_count;
+    enum vy_code fail_next_propose; /* OK: no fault; UNKNOWN: applied, but not told */
+    uint64_t quota_bytes;           /* what meta says of accounts */
+    uint64_t unknown_account_id;    /* meta does not know this one */
+    unsigned key_requests;
+};
+
+struct shard_local *shard_local_new(void);
+void shard_local_free(struct shard_local *local);
+
+/* The actor of a session of this account and epoch; lives in local->arena. */
+const struct shard_actor *shard_local_actor(struct shard_local *local, uint64_t account_id,
+                                            uint64_t epoch);
+/* A whole call: request, `body` as its stream, until it ends. *reply is decoded into
+ * local->arena; untouched on errors. `stream` gets what came back; may be NULL. */
+struct vy_err shard_local_call(struct shard_local *local, uint32_t method,
+                               const uint8_t *idempotency_key, const void *request,
+                               struct vy_bytes body, void *reply, struct vy_buf *stream);
+/* The same in steps: begin, run the loop, look, end. */
+void shard_local_begin(struct shard_local *local, struct shard_local_call *call, uint32_t method,
+                       const uint8_t *idempotency_key, const void *request);
+void shard_local_run(struct shard_local *local);
+void shard_local_end(struct shard_local_call *call); /* cancels it if need be, frees buffers */
+void shard_local_set_leader(struct shard_local *local, bool is_leader);
+void shard_local_release(struct shard_local *local);
