@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Delivery: one message to recipients of this group, each copy with its own header lines under its
+ * own key; all of them are stored by one command, or none is (promises P2, P3).
+ */
+#include "base/assert.h"
+#include "shard/ingest.h"
+#include "shard/names.h"
+#include "shard/service_private.h"
+
+/* What a delivery keeps beside its ingest. */
+struct delivery {
+    struct ingest ingest; /* first: call->state is both */
+    uint64_t size[1];
+    struct deliver_result *results;
+    size_t loaded;      /* recipients whose keys came */
+    size_t initialised; /* recipients looked at while accounts are set up */
+    bool is_loading;    /* inside account_keys_load */
+    bool is_refused;
+    unsigned init_rounds;
+};
+
+static const struct message_deliver_request *deliver_request(const struct call *call)
+{
+    return call->request;
+}
+
+/* ---- answers ---- */
+
+static void answer(struct call *call)
+{
+    const struct delivery *delivery = call->state;
+    const struct message_deliver_reply reply = {.results_count = delivery->ingest.copy_count,
+                                                .results = delivery->results};
+
+    call_reply(call, &reply);
+}
+
+static void on_released(struct call *call, const struct shard_result *result)
+{
+    (void)result;
+    answer(call);
+}
+
+static void on_released_failed(struct call *call, const struct shard_result *result)
+{
+    const struct delivery *delivery = call->state;
+
+    (void)result;
+    call_fail(call, vy_error(shard_code_to_vy(delivery->ingest.refusal), "deliver message"));
+}
+
+/* Nothing was stored: those who did not refuse have no outcome. */
+static void clear_stored(struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->ingest.copy_count; i++) {
+        struct deliver_result *result = &delivery->results[i];
+        result->outcome =
+            result->outcome == DELIVER_OUTCOME_STORED ? DELIVER_OUTCOME_NONE : result->outcome;
+        result->email_id = vy_bytes(NULL, 0);
+        result->uid = 0;
+    }
+}
+
+static void note_stored(struct call *call, const struct shard_result *result)
+{
+    struct delivery *delivery = call->state;
+    struct service_stats *stats = &call->service->stats;
+
+    for (size_t i = 0; i < result->recipients_count; i++) {
+        const struct recipient_result *from = &result->recipients[i];
+        delivery->results[i] =
+            (struct deliver_result){.account_id = from->account_id,
+                                    .outcome = (enum deliver_outcome)from->outcome,
+                                    .email_id = from->email_id,
+                                    .uid = from->uid};
+    }
+    if (result->code == SHARD_CODE_DONE) {
+        stats->messages_stored += result->recipients_count;
+        stats->messages_stored_bytes += delivery->ingest.received_bytes * result->recipients_count;
+    }
+}
+
+/* ---- accounts that this group does not have yet ---- */
+
+static void deliver_finish(struct call *call);
+
+static void init_next(struct call *call, const struct shard_result *result)
+{
+    struct delivery *delivery = call->state;
+
+    (void)result; /* refused or not, the delivery itself finds out */
+    if (delivery->initialised == delivery->ingest.copy_count) {
+        deliver_finish(call);
+        return;
+    }
+    const struct ingest_copy *copy = &delivery->ingest.copies[delivery->initialised++];
+    ingest_init_account(&delivery->ingest, copy->entry, init_next);
+}
+
+static void init_accounts(struct call *call, const struct shard_result *result)
+{
+    struct delivery *delivery = call->state;
+
+    if (delivery->init_rounds++ >= CALL_INIT_TRIES_MAX) {
+        call_refuse(call, result, "set up account");
+        return;
+    }
+    delivery->initialised = 0;
+    call->has_key = false;
+    init_next(call, result);
+}
+
+/* ---- the command ---- */
+
+/* Is that an answer about recipients, or did the command as a whole fail? */
+static bool is_about_recipients(uint32_t code)
+{
+    return code == SHARD_CODE_QUOTA || code == SHARD_CODE_NO_ACCOUNT || code == SHARD_CODE_STALE ||
+           code == SHARD_CODE_LIMIT;
+}
+
+static void on_delivered(struct call *call, const struct shard_result *result)
+{
+    struct delivery *delivery = call->state;
+
+    if (result->code == SHARD_CODE_NO_INIT) {
+        init_accounts(call, result);
+        return;
+    }
+    if (result->recipients_count != delivery->ingest.copy_count ||
+        (result->code != SHARD_CODE_DONE && !is_about_recipients(result->code))) {
+        delivery->ingest.refusal = result->code;
+        ingest_release_stages(&delivery->ingest, on_released_failed);
+        return;
+    }
+    note_stored(call, result);
+    if (result->code != SHARD_CODE_DONE) {
+        clear_stored(delivery);
+        ingest_release_stages(&delivery->ingest, on_released);
+        return;
+    }
+    /* A delivery that was done before under this key names the copies of then. */
+    const uint8_t *own = delivery->ingest.copies[0].email_id;
+    if (!vy_bytes_equal(delivery->results[0].email_id, vy_bytes(own, SHARD_ID_BYTES))) {
+        ingest_release_stages(&delivery->ingest, on_released);
+        return;
+    }
+    answer(call);
+}
+
+static void fill_recipient(struct call *call, size_t index, struct new_message *message,
+                           uint8_t *hash, struct new_delivery *out)
+{
+    struct delivery *delivery = call->state;
+    const struct ingest_copy *copy = &delivery->ingest.copies[index];
+    const struct vy_bytes name = deliver_request(call)->recipients[index].mailbox_name;
+
+    ingest_fill_message(&delivery->ingest, copy, message);
+    *out = (struct new_delivery){
+        .account_id = copy->account_id, .account_epoch = copy->account_epoch, .message = message};
+    if (name.len > 0) {
+        names_hash_mailbox(copy->keys, name, hash);
+        out->name_hash = vy_bytes(hash, SHARD_HASH_BYTES);
+    }
+}
+
+static void deliver_finish(struct call *call)
+{
+    struct delivery *delivery = call->state;
+    const size_t count = delivery->ingest.copy_count;
+    struct new_delivery *recipients = VY_ARENA_ARRAY(&call->arena, count, struct new_delivery);
+    struct new_message *messages = VY_ARENA_ARRAY(&call->arena, count, struct new_message);
+    uint8_t *hashes = VY_ARENA_ARRAY(&call->arena, count * SHARD_HASH_BYTES, uint8_t);
+
+    if (recipients == NULL || messages == NULL || hashes == NULL) {
+        call_fail(call, vy_error(VY_CODE_LIMIT, "deliver message"));
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        fill_recipient(call, i, &messages[i], hashes + i * SHARD_HASH_BYTES, &recipients[i]);
+    }
+    const struct cmd_deliver deliver = {.recipients_count = count, .recipients = recipients};
+    struct shard_command command = {.deliver = &deliver};
+    ingest_propose(&delivery->ingest, &command, on_delivered);
+}
+
+static void refuse_stage(struct call *call, size_t copy, uint32_t code)
+{
+    struct delivery *delivery = call->state;
+
+    if (!is_about_recipients(code)) {
+        delivery->ingest.refusal = code;
+        ingest_release_stages(&delivery->ingest, on_released_failed);
+        return;
+    }
+    delivery->results[copy].outcome =
+        code == SHARD_CODE_LIMIT ? DELIVER_OUTCOME_REFUSED : DELIVER_OUTCOME_NO_ACCOUNT;
+    ingest_release_stages(&delivery->ingest, on_released);
+}
+
+/* ---- keys of the recipients ---- */
+
+static void load_next(struct call *call);
+
+static bool may_receive(const struct ingest_copy *copy, const struct account_entry *entry)
+{
+    return entry->can_receive && copy->account_epoch >= entry->epoch;
+}
+
+static void on_keys(void *arg, struct vy_err err, struct account_entry *entry)
+{
+    struct call *call = arg;
+    struct delivery *delivery = call->state;
+    struct ingest_copy *copy = &delivery->ingest.copies[delivery->loaded];
+
+    call->is_busy = false;
+    if (vy_failed(err) && err.code != VY_CODE_NOT_FOUND) {
+        delivery->is_loading = false;
+        call_fail(call, err);
+        return;
+    }
+    if (vy_failed(err) || !may_receive(copy, entry)) {
+        delivery->results[delivery->loaded].outcome = DELIVER_OUTCOME_NO_ACCOUNT;
+        delivery->is_refused = true;
+    } else {
+        account_keys_ref(entry);
+        copy->entry = entry;
+        copy->keys = entry->keys;
+    }
+    delivery->loaded++;
+    if (delivery->is_loading) {
+        delivery->is_loading = false; /* load_next() goes on */
+    } else {
+        load_next(call);
+    }
+}
+
+static void load_next(struct call *call)
+{
+    struct delivery *delivery = call->state;
+    bool *const outer = call->ended;
+    bool ended = false;
+
+    call->ended = &ended;
+    while (!ended && delivery->loaded < delivery->ingest.copy_count) {
+        delivery->is_loading = true;
+        call->is_busy = true;
+        account_keys_load(call->service->accounts,
+                          delivery->ingest.copies[delivery->loaded].account_id, on_keys, call);
+        if (!ended && delivery->is_loading) {
+            delivery->is_loading = false; /* the answer comes later */
+            call->ended = outer;
+            return;
+        }
+    }
+    if (ended) {
+        if (outer != NULL) {
+            *outer = true;
+        }
+        return;
+    }
+    call->ended = outer;
+    if (delivery->is_refused) {
+        answer(call);
+        return;
+    }
+    delivery->ingest.is_ready = true;
+    ingest_advance(&delivery->ingest);
+}
+
+/* ---- begin ---- */
+
+/* Nothing in it may end a header line: what a frontend passes on came from a client. */
+static bool is_one_line(struct vy_bytes text)
+{
+    return vy_bytes_find_byte(text, '\n', 0) == SIZE_MAX &&
+           vy_bytes_find_byte(text, '\r', 0) == SIZE_MAX &&
+           vy_bytes_find_byte(text, 0, 0) == SIZE_MAX;
+}
+
+static struct vy_err make_prefix(struct call *call, struct vy_bytes address, struct vy_bytes *out)
+{
+    const struct message_deliver_request *request = deliver_request(call);
+    VY_CLEANUP(vy_buf_deinit) struct vy_buf text;
+
+    if (!is_one_line(request->reverse_path) || !is_one_line(address)) {
+        return vy_error(VY_CODE_ARGUMENT, "address of a delivery");
+    }
+    vy_buf_init(&text, INGEST_PREFIX_BYTES_MAX);
+    vy_buf_append_cstr(&text, "Return-Path: <");
+    vy_buf_append(&text, request->reverse_path);
+    vy_buf_append_cstr(&text, ">\r\n");
+    if (address.len > 0) {
+        vy_buf_append_cstr(&text, "Delivered-To: ");
+        vy_buf_append(&text, address);
+        vy_buf_append_cstr(&text, "\r\n");
+    }
+    vy_buf_append(&text, request->trace_headers);
+    VY_TRY(vy_buf_error(&text));
+    return vy_arena_dup(&call->arena, vy_buf_bytes(&text), out);
+}
+
+static struct vy_err fill_copies(struct call *call, struct delivery *delivery)
+{
+    const struct message_deliver_request *request = deliver_request(call);
+
+    for (size_t i = 0; i < request->recipients_count; i++) {
+        const struct deliver_recipient *recipient = &request->recipients[i];
+        struct ingest_copy *copy = &delivery->ingest.copies[i];
+        copy->account_id = recipient->account_id;
+        copy->account_epoch = recipient->account_epoch;
+        VY_TRY(make_prefix(call, recipient->address, &copy->prefix));
+        delivery->ingest.gap = VY_MAX(delivery->ingest.gap, copy->prefix.len);
+        delivery->results[i].account_id = recipient->account_id;
+    }
+    return vy_ok();
+}
+
+static struct vy_err begin(struct call *call)
+{
+    const struct message_deliver_request *request = deliver_request(call);
+    const size_t count = request->recipients_count;
+
+    if (count == 0 || count > SHARD_RECIPIENTS_MAX || request->size_bytes > EMAIL_BODY_BYTES_MAX) {
+        return vy_error(VY_CODE_LIMIT, "recipients or size of a delivery");
+    }
+    struct delivery *delivery = VY_ARENA_NEW(&call->arena, struct delivery);
+    struct ingest_copy *copies = VY_ARENA_ARRAY(&call->arena, count, struct ingest_copy);
+    struct deliver_result *results = VY_ARENA_ARRAY(&call->arena, count, struct deliver_result);
+    if (delivery == NULL || copies == NULL || results == NULL) {
+        return vy_error(VY_CODE_LIMIT, "recipients of a delivery");
+    }
+    delivery->results = results;
+    delivery->size[0] = request->size_bytes;
+    delivery->ingest = (struct ingest){.call = call,
+                                       .finish = deliver_finish,
+                                       .refuse = refuse_stage,
+                                       .copies = copies,
+                                       .copy_count = count,
+                                       .message_count = 1,
+                                       .sizes = delivery->size};
+    VY_TRY(fill_copies(call, delivery));
+    call->state = delivery;
+    return ingest_start(&delivery->ingest);
+}
+
+void method_deliver_start(struct call *call)
+{
+    const struct vy_err err = begin(call);
+
+    if (vy_failed(err)) {
+        call_fail(call, err);
+        return;
+    }
+    load_next(call);
+}
