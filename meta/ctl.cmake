@@ -5,3 +5,5 @@ volary_library(ctl
   LINK base_io proto grpc_client dep::utf8proc)
 target_compile_definitions(ctl PUBLIC VOLARY_VERSION="${PROJECT_VERSION}")
 volary_program(volaryctl SOURCES ctl/main.c LINK ctl dep::jemalloc)
+volary_test(ctl_args_test SOURCES ctl/args_test.c LINK ctl testlib)
+volary_test(ctl_json_test SOURCES ctl/json_test.c LINK ctl testlib)

@@ -120,8 +120,7 @@ static bool ask_server(struct ctl_client *client, const char *path, struct vy_by
         return true;
     }
     if (vy_buf_len(&out->message) == prefix) {
-        vy_buf_printf(&out->message, "%s%s%s",
-                      err.what == NULL ? vy_code_text(err.code) : err.what,
+        vy_buf_printf(&out->message, "%s%s%s", err.what == NULL ? vy_code_text(err.code) : err.what,
                       err.sys == 0 ? "" : ": ", err.sys == 0 ? "" : strerror(err.sys));
     }
     out->status = vy_code_grpc_status(err.code);

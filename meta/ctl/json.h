@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A streaming writer of JSON (RFC 8259) with two spaces of indentation, and messages of the admin
+ * A streaming writer of JSON (STD 90) with two spaces of indentation, and messages of the admin
  * API as JSON objects with their field names, all of them, in the order of their numbers. Text that
  * is not UTF-8 becomes U+FFFD; controls and marks of direction are escaped, so that nothing reaches
  * a terminal as a command (promises M17).
