@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Mail programs of Debian against the running server: swaks, curl, msmtp, smtplib, imaplib, mbsync, mutt, fetchmail.
+
+A program that is not installed fails its test: `deploy/dependencies test` installs all of them.
+"""
+import email
+import email.policy
+import imaplib
+import mailbox
+import os
+import pathlib
+import shutil
+import smtplib
+import ssl
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+import volary
+from wire import Imap, Smtp, any_certificate
+
+
+class ClientCase(volary.Case):
+    def setUp(self):
+        super().setUp()
+        self.name = "%s@dev.test" % self._testMethodName.replace("test_", "").replace("_", "-")[:40]
+        self.password = volary.PASSWORD
+        self.server.create_account(self.name)
+        self.home = volary.folder("client")
+
+    def run_client(self, *argv, stdin=None, ok=(0,)):
+        self.assertTrue(shutil.which(argv[0]), "%s is not installed: deploy/dependencies test" % argv[0])
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=120, check=False,
+                              env={**os.environ, "HOME": str(self.home), "LC_ALL": "C.UTF-8"})
+        self.assertIn(done.returncode, ok, "%s: exit %d\n%s\n%s" % (argv[0], done.returncode, done.stdout[-2000:], done.stderr[-2000:]))
+        return done.stdout
+
+    def private(self, name, text):
+        path = self.home / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    def deliver(self, content):
+        with Smtp(self.server.port("smtp")) as smtp:
+            reply = smtp.deliver(self.name, content)
+            self.assertTrue(reply.startswith("250"), reply)
+
+    def bodies(self, box="INBOX"):
+        with Imap(self.server.port("imap"), self.name, self.password) as imap:
+            imap.command("SELECT %s" % box)
+            return [line.split(b"\r\n", 1)[1].rsplit(b")", 1)[0] for line in imap.command("FETCH 1:* (BODY.PEEK[])").lines("BODY[]")]
+
+
+class Senders(ClientCase):
+    def test_swaks(self):
+        for port, options in (("smtp", ["-tls"]), ("submission", ["-tls", "-a", "PLAIN"]), ("submission", ["-a", "LOGIN"]),
+                              ("submissions", ["--tls-on-connect", "-a", "PLAIN"]), ("smtp", ["-pipeline"])):
+            with self.subTest(port, options=options):
+                login = ["--auth-user", self.name, "--auth-password", self.password] if "-a" in options else []
+                self.run_client("swaks", "--server", "127.0.0.1", "--port", str(self.server.port(port)), "--to", self.name,
+                                "--from", self.name if login else "peer@elsewhere.test", "--header", "Subject: swaks", "--body", "by swaks",
+                                *options, *login)
+        self.assertEqual(len(self.bodies()), 5)
+
+    def test_swaks_lmtp(self):
+        self.run_client("swaks", "--protocol", "LMTP", "--server", "127.0.0.1", "--port", str(self.server.port("lmtp")), "--to", self.name,
+                        "--from", "peer@elsewhere.test")
+        self.assertEqual(len(self.bodies()), 1)
+
+    def test_swaks_wrong_password_fails(self):
+        self.run_client("swaks", "--server", "127.0.0.1", "--port", str(self.server.port("submission")), "--to", self.name, "--auth-user",
+                        self.name, "--auth-password", "wrong", "-a", "PLAIN", ok=(28,))
+
+    def test_msmtp(self):
+        config = self.private("msmtprc", "account default\nhost 127.0.0.1\nport %d\nfrom %s\nauth on\nuser %s\npassword %s\n"
+                              "tls on\ntls_starttls on\ntls_certcheck off\n" % (self.server.port("submission"), self.name, self.name, self.password))
+        self.run_client("msmtp", "-C", config, self.name, stdin="Subject: msmtp\n\nby msmtp\n.leading dot\n")
+        self.assertIn(b"\r\n.leading dot\r\n", self.bodies()[0])
+
+    def test_msmtp_scram(self):
+        config = self.private("msmtprc", "account default\nhost 127.0.0.1\nport %d\nfrom %s\nauth scram-sha-256\nuser %s\npassword %s\n"
+                              "tls on\ntls_starttls off\ntls_certcheck off\n" % (self.server.port("submissions"), self.name, self.name, self.password))
+        made = self.server.ctl_json("apppassword", "create", self.name, "--label", "scram")  # generated: has SCRAM keys
+        pathlib.Path(config).write_text(pathlib.Path(config).read_text().replace(self.password, made["secret"]))
+        self.run_client("msmtp", "-C", config, self.name, stdin="Subject: scram\n\nx\n")
+        self.assertEqual(len(self.bodies()), 1)
+
+    def test_curl_smtp_and_imap(self):
+        message = self.private("mail.txt", "Subject: curl\r\n\r\nby curl\r\n")
+        self.run_client("curl", "-sS", "-k", "--ssl-reqd", "smtp://127.0.0.1:%d/client.test" % self.server.port("submission"), "-u",
+                        "%s:%s" % (self.name, self.password), "--mail-from", self.name, "--mail-rcpt", self.name, "-T", message)
+        text = self.run_client("curl", "-sS", "-k", "imaps://127.0.0.1:%d/INBOX;MAILINDEX=1" % self.server.port("imaps"), "-u",
+                               "%s:%s" % (self.name, self.password))
+        self.assertIn("by curl", text)
+        self.run_client("curl", "-sS", "-k", "imap://127.0.0.1:%d/INBOX" % self.server.port("imap"), "-u", "%s:%s" % (self.name, self.password),
+                        "-T", message)
+        self.assertEqual(len(self.bodies()), 2)
+
+    def test_python_smtplib(self):
+        message = email.message_from_string("From: %s\nTo: %s\nSubject: p\u00fcthon\n\nbody \u00e9\n" % (self.name, self.name), policy=email.policy.SMTPUTF8)
+        with smtplib.SMTP("127.0.0.1", self.server.port("submission")) as smtp:
+            smtp.starttls(context=any_certificate())
+            smtp.login(self.name, self.password)
+            self.assertEqual(smtp.send_message(message, self.name, [self.name]), {})
+            with self.assertRaises(smtplib.SMTPRecipientsRefused):
+                smtp.sendmail(self.name, ["nobody@dev.test"], "Subject: x\n\nx")
+        with smtplib.SMTP_SSL("127.0.0.1", self.server.port("submissions"), context=any_certificate()) as smtp:
+            smtp.login(self.name, self.password)
+            smtp.sendmail(self.name, [self.name], b"Subject: ssl\r\n\r\nx")
+        self.assertEqual(len(self.bodies()), 2)
+
+
+class Readers(ClientCase):
+    def test_python_imaplib(self):
+        with imaplib.IMAP4_SSL("127.0.0.1", self.server.port("imaps"), ssl_context=any_certificate()) as imap:
+            imap.login(self.name, self.password)
+            self.assertEqual(imap.append("INBOX", "(\\Seen)", None, b"Subject: one\r\n\r\nbody")[0], "OK")
+            self.assertEqual(imap.select()[1], [b"1"])
+            self.assertIn(b"\\Seen", imap.fetch("1", "(FLAGS)")[1][0])
+            self.assertEqual(imap.search(None, "SUBJECT", "one")[1], [b"1"])
+            self.assertEqual(imap.create("Archive")[0], "OK")
+            self.assertEqual(imap.copy("1", "Archive")[0], "OK")
+            self.assertEqual(imap.store("1", "+FLAGS", "\\Deleted")[0], "OK")
+            self.assertEqual(imap.expunge()[1], [b"1"])
+            self.assertEqual(imap.select("Archive")[1], [b"1"])
+        with imaplib.IMAP4("127.0.0.1", self.server.port("imap")) as imap:
+            imap.starttls(ssl_context=any_certificate())
+            imap.authenticate("PLAIN", lambda _: ("\0%s\0%s" % (self.name, self.password)).encode())
+            with self.assertRaises(imaplib.IMAP4.error):
+                imap.select("Missing")
+                imap.search(None, "ALL")
+
+    def mbsync(self, maildir):
+        config = self.private("mbsyncrc", "IMAPAccount v\nHost 127.0.0.1\nPort %d\nUser %s\nPass %s\nSSLType None\nAuthMechs LOGIN\n\n"
+                              "IMAPStore far\nAccount v\n\nMaildirStore near\nPath %s/\nInbox %s/INBOX\nSubFolders Verbatim\n\n"
+                              "Channel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nRemove Both\nExpunge Both\nSyncState *\n"
+                              % (self.server.port("imap"), self.name, self.password, maildir, maildir))
+        self.run_client("mbsync", "-c", config, "-a")
+
+    def local(self, maildir, box="INBOX"):
+        """Contents in the maildir without mbsync's own header, by subject."""
+        found = {}
+        for message in mailbox.Maildir(maildir / box, create=False):
+            text = b"\n".join(l for l in message.as_bytes().replace(b"\r\n", b"\n").split(b"\n") if not l.startswith(b"X-TUID:"))
+            found[message["Subject"]] = (text.rstrip(), message.get_flags())
+        return found
+
+    def test_mbsync_both_ways(self):
+        for i in range(5):
+            self.deliver(b"Subject: far-%d\r\n\r\nfar body %d\r\n" % (i, i))
+        maildir = self.home / "Maildir"
+        maildir.mkdir()
+        self.mbsync(maildir)
+        local = self.local(maildir)
+        far = {line.split(b"Subject: ")[1].split(b"\r\n")[0].decode(): line.replace(b"\r\n", b"\n").rstrip() for line in self.bodies()}
+        self.assertEqual({s: text for s, (text, _) in local.items()}, far)
+        box = mailbox.Maildir(maildir / "INBOX", create=False)
+        box.add("Subject: near-1\n\nnear body\n")
+        for key, message in list(box.items()):
+            if message["Subject"] == "far-0":
+                message.add_flag("S")
+                box[key] = message
+            if message["Subject"] == "far-1":
+                message.add_flag("T")
+                box[key] = message
+        archive = mailbox.Maildir(maildir / "Archive-near", create=True)
+        archive.add("Subject: filed\n\nx\n")
+        self.mbsync(maildir)
+        subjects = [b.split(b"Subject: ")[1].split(b"\r\n")[0] for b in self.bodies()]
+        self.assertEqual(sorted(subjects), [b"far-0", b"far-2", b"far-3", b"far-4", b"near-1"])
+        self.assertIn(b"filed", self.bodies("Archive-near")[0])
+        with Imap(self.server.port("imap"), self.name, self.password) as imap:
+            imap.command("SELECT INBOX")
+            self.assertIn("1", imap.command("SEARCH SEEN SUBJECT far-0").text())
+        again = self.home / "Again"
+        again.mkdir()
+        for state in self.home.glob(".mbsync/*"):
+            state.unlink()
+        self.mbsync(again)
+        self.assertEqual(set(self.local(again)), {"far-0", "far-2", "far-3", "far-4", "near-1"})
+
+    def test_mutt(self):
+        self.deliver(b"Subject: for-mutt\r\n\r\nread me\r\n")
+        config = self.private("muttrc", "set folder=imap://127.0.0.1:%d/\nset spoolfile=+INBOX\nset imap_user=%s\nset imap_pass=\"%s\"\n"
+                              "set ssl_starttls=no\nset ssl_force_tls=no\nset imap_authenticators=login\nset mail_check=5\nset copy=no\nset confirmappend=no\n"
+                              "set header_cache=\nset sort=threads\nset delete=yes\nset quit=yes\nset wait_key=no\n"
+                              % (self.server.port("imap"), self.name, self.password))
+        # Tag all, copy them into a new mailbox, leave.
+        push = "push '<tag-pattern>~A<enter><tag-prefix><copy-message>=Copied<enter>y<quit>'"
+        self.run_client("script", "-qec", "TERM=xterm mutt -n -F %s -e \"set confirmcreate=no\" -e \"%s\"" % (config, push), "/dev/null")
+        self.assertEqual(len(self.bodies("Copied")), 1)
+        self.assertIn(b"read me", self.bodies("Copied")[0])
+
+    def test_fetchmail(self):
+        for i in range(3):
+            self.deliver(b"Subject: fetch-%d\r\n\r\nx\r\n" % i)
+        out = self.home / "fetched"
+        config = self.private("fetchmailrc", "poll 127.0.0.1 protocol IMAP port %d auth password username \"%s\" password \"%s\" no sslcertck sslproto \"\" "
+                              "mda \"cat >> %s\" fetchall\n" % (self.server.port("imap"), self.name, self.password, out))
+        self.run_client("fetchmail", "-f", config, "--pidfile", str(self.home / "pid"), "-v")
+        text = out.read_text()
+        self.assertEqual([("fetch-%d" % i) in text for i in range(3)], [True] * 3)
+        self.assertEqual(self.bodies(), [], "fetchmail removes what it took")
+
+
+if __name__ == "__main__":
+    volary.main()
