@@ -5,6 +5,7 @@
 #include "meta/service.h"
 #include "meta/tables.h"
 #include "proto/rpc_server.h"
+#include "replica/raft_link.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ struct meta_role {
     const struct settings_member *self;
     struct cluster_key *key;        /* owned */
     struct vy_workers *workers;     /* owned */
+    struct raft_link *raft;         /* owned; NULL in a group of one */
     struct meta *meta;              /* owned */
     struct rpc_server *server;      /* owned */
     struct vy_timer *metrics_timer; /* owned */
@@ -32,6 +34,7 @@ struct meta_role {
     struct meta_role_metrics metrics;
     bool has_map; /* the cluster's first map was seen here */
     bool is_stopping;
+    bool is_stopped; /* nothing is handed to the replica any more */
     uint32_t stop_deadline_ms;
     vy_loop_fn on_stopped;
     void *on_stopped_arg;
@@ -145,6 +148,12 @@ static struct vy_err load_key(struct meta_role *role)
     return err;
 }
 
+static void log_link(const struct meta_role *role, struct vy_err err, const char *address)
+{
+    vy_log(role->env->log, VY_LOG_ERROR, "meta.link.failed", VY_CSTR("sys.address", address),
+           VY_LOG_ERR(err));
+}
+
 static struct vy_err make_directory(struct meta_role *role)
 {
     const char *path = vy_config_text(role->env->config, "data.dir");
@@ -154,6 +163,42 @@ static struct vy_err make_directory(struct meta_role *role)
     const struct vy_err err = vy_error_sys(VY_CODE_IO, errno, "data.dir cannot be made");
     vy_log(role->env->log, VY_LOG_ERROR, "meta.directory.failed", VY_CSTR("sys.path", path),
            VY_LOG_ERR(err));
+    return err;
+}
+
+static void raft_on_frame(void *arg, uint64_t member_id, struct vy_bytes frame)
+{
+    struct meta_role *role = arg;
+    if (role->meta != NULL && !role->is_stopped) {
+        replica_receive(meta_get_replica(role->meta), member_id, frame);
+    }
+}
+
+static struct vy_err open_raft(struct meta_role *role)
+{
+    struct raft_link_member members[SETTINGS_MEMBERS_MAX];
+    if (role->member_count == 1) {
+        return vy_ok();
+    }
+    for (size_t i = 0; i < role->member_count; i++) {
+        const struct settings_member *member = &role->members[i];
+        if (member->raft == NULL) {
+            return vy_error(VY_CODE_ARGUMENT, "a member of meta.members has no raft address");
+        }
+        members[i] = (struct raft_link_member){
+            .id = member->id, .node = member->node, .address = member->raft};
+    }
+    const struct raft_link_config config = {.rpc = &role->rpc,
+                                            .member_id = role->self->id,
+                                            .members = members,
+                                            .member_count = role->member_count,
+                                            .listen = role->self->raft,
+                                            .on_frame = raft_on_frame,
+                                            .arg = role};
+    const struct vy_err err = raft_link_new(&config, &role->raft);
+    if (vy_failed(err)) {
+        log_link(role, err, role->self->raft);
+    }
     return err;
 }
 
@@ -196,10 +241,8 @@ static struct vy_err open_meta(struct meta_role *role)
         .member_count = role->member_count,
         .ticket_path = ticket,
         .bootstrap_alone = role->member_count == 1 && ticket == NULL,
+        .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
         .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms")};
-    if (role->member_count > 1) {
-        return vy_error(VY_CODE_UNSUPPORTED, "raft link");
-    }
     VY_TRY(meta_open(&meta_config, &replica, &role->meta));
     role->fencer.meta = role->meta;
     return vy_ok();
@@ -211,8 +254,7 @@ static struct vy_err open_server(struct meta_role *role)
     VY_TRY(meta_rpc_add(role->meta, role->server));
     const struct vy_err err = rpc_server_listen(role->server, role->self->link);
     if (vy_failed(err)) {
-        vy_log(role->env->log, VY_LOG_ERROR, "meta.link.failed",
-               VY_CSTR("sys.address", role->self->link), VY_LOG_ERR(err));
+        log_link(role, err, role->self->link);
     }
     return err;
 }
@@ -228,6 +270,7 @@ static struct vy_err open_all(struct meta_role *role)
     if (role->metrics_timer == NULL) {
         return vy_error(VY_CODE_NOMEM, "timer");
     }
+    VY_TRY(open_raft(role));
     VY_TRY(open_meta(role));
     VY_TRY(open_server(role));
     role->admin = (struct meta_admin_face){.env = role->env,
@@ -249,6 +292,7 @@ static void role_free(struct role *base)
     rpc_server_free(role->server);
     vy_timer_free(role->metrics_timer);
     meta_free(role->meta);
+    raft_link_free(role->raft);
     vy_workers_free(role->workers);
     cluster_key_free(role->key);
     free(role);
@@ -280,6 +324,7 @@ static struct vy_err role_start(const struct role_env *env, struct role **out)
 static void stop_on_meta(void *arg)
 {
     struct meta_role *role = arg;
+    role->is_stopped = true;
     role->on_stopped(role->on_stopped_arg);
 }
 
