@@ -71,9 +71,9 @@ static void loop_post(struct vy_loop *base, vy_loop_fn fn, void *arg)
     }
 }
 
-static void on_wake(uv_async_t *wake)
+/* Returns how many there were. */
+static size_t run_posts(struct loop_uv *loop)
 {
-    struct loop_uv *loop = wake->data;
     (void)pthread_mutex_lock(&loop->lock);
     struct post *posts = loop->queue;
     const size_t count = loop->queue_count;
@@ -87,6 +87,13 @@ static void on_wake(uv_async_t *wake)
     for (size_t i = 0; i < count; i++) {
         posts[i].fn(posts[i].arg);
     }
+    return count;
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct loop_uv *loop = wake->data;
+    (void)run_posts(loop);
     if (atomic_load(&loop->is_stopping)) {
         uv_stop(&loop->uv);
     }
@@ -276,6 +283,8 @@ void vy_loop_uv_free(struct vy_loop *base)
         return;
     }
     struct loop_uv *loop = loop_of(base);
+    while (run_posts(loop) > 0) { /* what they hold is freed by them alone */
+    }
     uv_close((uv_handle_t *)&loop->wake, NULL);
     uv_close((uv_handle_t *)&loop->turn, NULL);
     for (size_t i = 0; i < VY_COUNT_OF(loop->signals) && loop->has_signals; i++) {

@@ -8,7 +8,7 @@ volary_library(rpc
   LINK base_io proto dep::nng dep::ssl dep::crypto)
 
 if(VOLARY_TESTS)
-  volary_library(rpc_fixture SOURCES rpc_fixture.c LINK rpc testlib)
+  volary_library(rpc_fixture SOURCES rpc_fixture.c rpc_certs.c LINK rpc testlib)
 endif()
 volary_test(rpc_frame_test SOURCES rpc_frame_test.c LINK rpc)
 volary_test(rpc_link_test SOURCES rpc_link_test.c LINK rpc_fixture)

@@ -217,7 +217,8 @@ static void run_out_of_time(struct rpc_conn *conn)
 static void conn_tick(struct rpc_conn *conn, uint64_t now)
 {
     if (vy_failed(conn->failure) && conn->state != RPC_CONN_CLOSING) {
-        conn_down(conn, conn->failure, RPC_CONN_LOST);
+        const bool is_ours = conn->failure.code == VY_CODE_NOMEM;
+        conn_down(conn, conn->failure, is_ours ? RPC_CONN_LOST : RPC_CONN_BROKEN);
         return;
     }
     if (now >= conn->state_until_ms) {

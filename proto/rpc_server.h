@@ -103,6 +103,9 @@ size_t rpc_server_call_send(struct rpc_server_call *call, struct vy_bytes bytes)
 bool rpc_server_call_send_message(struct rpc_server_call *call,
                                   struct vy_bytes message); /* as rpc_call_send_message */
 void rpc_server_call_consumed(struct rpc_server_call *call, size_t count);
+/* The caller breaks a rule above the link (R2): its whole link is closed, from the loop, and
+ * counted as broken. The call is still to be answered. */
+void rpc_server_call_close_link(struct rpc_server_call *call, struct vy_err why);
 /* Both end the call; the pointer is dead. `reply` is copied. */
 void rpc_server_call_reply(struct rpc_server_call *call, struct vy_bytes reply);
 /*

@@ -307,6 +307,13 @@ void rpc_server_call_consumed(struct rpc_server_call *call, size_t count)
     rpc_flow_consumed(&call->stream, count);
 }
 
+void rpc_server_call_close_link(struct rpc_server_call *call, struct vy_err why)
+{
+    if (call->stream.conn != NULL) {
+        rpc_conn_fail(call->conn, why);
+    }
+}
+
 static void answer(struct rpc_server_call *call, const struct rpc_status *status,
                    struct vy_bytes reply)
 {

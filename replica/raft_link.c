@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "replica/raft_link.h"
+
+#include "base/assert.h"
+#include "replica/raft_link_private.h"
+#include <stdlib.h>
+
+#define REOPEN_MS 200U /* after a member refused our call, or left it */
+
+/* One frame in the queue, its bytes behind it. */
+struct queued {
+    struct vy_list node;
+    uint32_t len;
+    uint32_t sent;
+    uint8_t bytes[];
+};
+
+struct raft_peer *raft_link_find(struct raft_link *link, uint64_t member_id)
+{
+    for (size_t i = 0; i < link->peer_count; i++) {
+        if (link->peers[i].id == member_id) {
+            return &link->peers[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- the queue of a member ---- */
+
+static void drop_first(struct raft_peer *peer)
+{
+    struct queued *frame = VY_CONTAINER_OF(vy_list_pop_front(&peer->frames), struct queued, node);
+    peer->queue_bytes -= frame->len;
+    peer->queue_frames--;
+    free(frame);
+}
+
+/* What the next call would continue in the middle, or is too old to be of use. */
+static void drop_all(struct raft_peer *peer)
+{
+    while (!vy_list_is_empty(&peer->frames)) {
+        drop_first(peer);
+        peer->owner->stats.frames_dropped++;
+    }
+}
+
+/* The next piece of the frame. False: no credit. */
+static bool send_piece(struct raft_peer *peer, struct queued *frame)
+{
+    uint8_t *piece = peer->owner->piece;
+    const uint32_t len = VY_MIN(frame->len - frame->sent, PIECE_BYTES_MAX);
+    vy_put_be32(piece, frame->len - frame->sent - len);
+    memcpy(piece + PIECE_HEADER_BYTES, frame->bytes + frame->sent, len);
+    if (!rpc_call_send_message(peer->call, vy_bytes(piece, PIECE_HEADER_BYTES + len))) {
+        return false;
+    }
+    frame->sent += len;
+    return true;
+}
+
+static void pump(struct raft_peer *peer)
+{
+    while (peer->call != NULL && !vy_list_is_empty(&peer->frames)) {
+        struct queued *frame = VY_CONTAINER_OF(peer->frames.next, struct queued, node);
+        if (!send_piece(peer, frame)) {
+            return;
+        }
+        if (frame->sent == frame->len) {
+            peer->owner->stats.frames_sent++;
+            drop_first(peer);
+        }
+    }
+}
+
+static bool has_room(const struct raft_peer *peer, size_t len)
+{
+    return peer->queue_frames < RAFT_LINK_QUEUE_FRAMES_MAX &&
+           peer->queue_bytes + len <= peer->owner->queue_bytes_max;
+}
+
+static void transport_send(struct replica_transport *transport, uint64_t member_id,
+                           const char *address, struct vy_bytes frame)
+{
+    struct raft_link *link = VY_CONTAINER_OF(transport, struct raft_link, transport);
+    struct raft_peer *peer = raft_link_find(link, member_id);
+    (void)address; /* members are known by id; their addresses are ours */
+    VY_ASSERT(frame.len > 0 && frame.len <= REPLICA_FRAME_BYTES_MAX);
+    struct queued *queued = NULL;
+    if (peer != NULL && peer->call != NULL && has_room(peer, frame.len)) {
+        queued = malloc(sizeof(*queued) + frame.len);
+    }
+    if (queued == NULL) {
+        link->stats.frames_dropped++;
+        return;
+    }
+    *queued = (struct queued){.len = (uint32_t)frame.len};
+    memcpy(queued->bytes, frame.data, frame.len);
+    vy_list_push_back(&peer->frames, &queued->node);
+    peer->queue_bytes += frame.len;
+    peer->queue_frames++;
+    pump(peer);
+}
+
+/* ---- the call to a member ---- */
+
+static void call_on_writable(void *arg)
+{
+    pump(arg);
+}
+
+static void call_on_end(void *arg, const struct rpc_status *status, struct vy_bytes reply)
+{
+    struct raft_peer *peer = arg;
+    (void)reply;
+    peer->call = NULL;
+    drop_all(peer);
+    vy_log(peer->owner->rpc.log, VY_LOG_INFO, "raft.link.ended", VY_CSTR("rpc.node", peer->node),
+           VY_LOG_ERR(rpc_status_err(status)));
+    vy_timer_start(peer->owner->timer, REOPEN_MS);
+}
+
+static const struct rpc_call_events call_events = {.on_writable = call_on_writable,
+                                                   .on_end = call_on_end};
+
+static void open_call(struct raft_peer *peer)
+{
+    static const struct rpc_call_options options = {.endless = true, .has_body = true};
+    uint8_t opening[OPENING_BYTES] = {OPENING_VERSION};
+    vy_put_be64(opening + 1, peer->owner->member_id);
+    vy_put_be64(opening + 9, peer->id);
+    if (peer->call != NULL || !rpc_link_is_up(peer->link)) {
+        return;
+    }
+    peer->call = rpc_call_start(peer->link, RAFT_METHOD_MESSAGES, vy_bytes(opening, OPENING_BYTES),
+                                &options, &call_events, peer);
+    if (peer->call == NULL) {
+        vy_timer_start(peer->owner->timer, REOPEN_MS); /* no memory */
+    }
+}
+
+static void link_on_state(void *arg, bool is_up)
+{
+    if (is_up) {
+        open_call(arg);
+    }
+}
+
+static void on_timer(void *arg)
+{
+    struct raft_link *link = arg;
+    for (size_t i = 0; i < link->peer_count; i++) {
+        open_call(&link->peers[i]);
+    }
+}
+
+/* ---- life ---- */
+
+static struct vy_err add_peer(struct raft_link *link, const struct raft_link_member *member)
+{
+    if (member->id == 0 || member->node == NULL || member->node[0] == '\0' ||
+        strlen(member->node) > RPC_NAME_BYTES_MAX || raft_link_find(link, member->id) != NULL) {
+        return vy_error(VY_CODE_ARGUMENT, "raft member's id or node");
+    }
+    struct raft_peer *peer = &link->peers[link->peer_count];
+    *peer = (struct raft_peer){.owner = link, .id = member->id};
+    memcpy(peer->node, member->node, strlen(member->node));
+    vy_list_init(&peer->frames);
+    const struct rpc_link_options options = {.address = member->address,
+                                             .peer_roles = (uint32_t)link->rpc.role,
+                                             .peer_node = peer->node,
+                                             .on_state = link_on_state,
+                                             .arg = peer};
+    VY_TRY(rpc_link_new(&link->rpc, &options, &peer->link));
+    link->peer_count++;
+    return vy_ok();
+}
+
+static struct vy_err add_peers(struct raft_link *link, const struct raft_link_config *config)
+{
+    if (config->member_count > REPLICA_MEMBERS_MAX) {
+        return vy_error(VY_CODE_ARGUMENT, "too many raft members");
+    }
+    for (size_t i = 0; i < config->member_count; i++) {
+        if (config->members[i].id != config->member_id) {
+            VY_TRY(add_peer(link, &config->members[i]));
+        }
+    }
+    return vy_ok();
+}
+
+struct vy_err raft_link_new(const struct raft_link_config *config, struct raft_link **out)
+{
+    struct raft_link *link = calloc(1, sizeof(*link));
+    if (link == NULL) {
+        return vy_error(VY_CODE_NOMEM, "raft link");
+    }
+    link->transport.send = transport_send;
+    link->rpc = *config->rpc;
+    link->member_id = config->member_id;
+    link->queue_bytes_max =
+        config->queue_bytes_max == 0 ? RAFT_LINK_QUEUE_BYTES : config->queue_bytes_max;
+    link->on_frame = config->on_frame;
+    link->arg = config->arg;
+    link->timer = vy_timer_new(config->rpc->loop, on_timer, link);
+    struct vy_err err = link->timer == NULL ? vy_error(VY_CODE_NOMEM, "raft link timer") : vy_ok();
+    if (!vy_failed(err) && config->listen != NULL) {
+        err = raft_link_listen(link, config->listen);
+    }
+    if (!vy_failed(err)) {
+        err = add_peers(link, config);
+    }
+    if (vy_failed(err)) {
+        raft_link_free(link);
+        return err;
+    }
+    *out = link;
+    return vy_ok();
+}
+
+void raft_link_free(struct raft_link *link)
+{
+    if (link == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < link->peer_count; i++) {
+        struct raft_peer *peer = &link->peers[i];
+        rpc_call_cancel(VY_TAKE(peer->call));
+        rpc_link_free(peer->link);
+        drop_all(peer);
+    }
+    rpc_server_free(link->server);
+    vy_timer_free(link->timer);
+    free(link);
+}
+
+struct replica_transport *raft_link_transport(struct raft_link *link)
+{
+    return &link->transport;
+}
+
+uint16_t raft_link_port(const struct raft_link *link)
+{
+    return link->server == NULL ? 0 : rpc_server_port(link->server);
+}
+
+bool raft_link_reaches(const struct raft_link *link, uint64_t member_id)
+{
+    for (size_t i = 0; i < link->peer_count; i++) {
+        if (link->peers[i].id == member_id) {
+            return link->peers[i].call != NULL;
+        }
+    }
+    return false;
+}
+
+const struct raft_link_stats *raft_link_stats(const struct raft_link *link)
+{
+    return &link->stats;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The two halves of a raft link: raft_link.c sends, raft_link_in.c receives. */
+#include "base/list.h"
+#include "proto/rpc_server.h"
+#include "replica/raft_link.h"
+
+/* A piece: u32 bytes of the frame that are still to come behind it, then its own. */
+#define PIECE_HEADER_BYTES 4U
+#define PIECE_BYTES_MAX (128U * 1024U)
+/* The request that opens a call: version, who sends, whom it is meant for. */
+#define OPENING_VERSION 1U
+#define OPENING_BYTES 17U
+
+struct raft_peer {
+    struct raft_link *owner;
+    uint64_t id;
+    char node[RPC_NAME_BYTES_MAX + 1];
+    struct rpc_link *link; /* owned */
+    struct rpc_call *call; /* NULL: not reachable */
+    struct vy_list frames; /* queue; the first may be under way */
+    uint64_t queue_bytes;
+    size_t queue_frames;
+    struct raft_incoming *incoming; /* its call to us; NULL: none */
+};
+
+struct raft_link {
+    struct replica_transport transport;
+    struct rpc_config rpc; /* whole copy, of what it points to nothing */
+    uint64_t member_id;
+    uint64_t queue_bytes_max;
+    void (*on_frame)(void *arg, uint64_t member_id, struct vy_bytes frame);
+    void *arg;
+    struct rpc_server *server;       /* owned; NULL: alone */
+    struct rpc_server_method method; /* its table, of one row */
+    struct vy_timer *timer;          /* opens calls that ended on a link that is up */
+    struct raft_peer peers[REPLICA_MEMBERS_MAX];
+    size_t peer_count;
+    struct raft_link_stats stats;
+    uint8_t piece[PIECE_HEADER_BYTES + PIECE_BYTES_MAX]; /* being built */
+};
+
+struct raft_peer *raft_link_find(struct raft_link *link, uint64_t member_id);
+/* raft_link_in.c */
+VY_CHECKED struct vy_err raft_link_listen(struct raft_link *link, const char *address);
