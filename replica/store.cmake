@@ -6,3 +6,4 @@ volary_library(replica_store
   LINK base base_io dep::rocksdb Threads::Threads)
 
 volary_test(txn_test SOURCES txn_test.c LINK replica_store testlib)
+volary_test(store_test SOURCES store_test.c store_fixture.c LINK replica_store testlib)
