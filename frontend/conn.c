@@ -1,131 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A connection's life, its session and the actions of that. */
 #include "frontend/conn.h"
 
 #include "base/assert.h"
 #include "frontend/conn_private.h"
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#define CONN_ROUNDS_MAX 64U /* of a step, before other connections get their turn */
+#define LOG_FIELDS_MAX 16U
+
 static void conn_step(struct conn *conn);
 
-/* ---- life ---- */
+/* ---- state and time ---- */
 
-static void conn_free(struct conn *conn)
+#define TO(state) (1U << CONN_##state)
+static const uint32_t conn_state_next[CONN_STATE_COUNT] = {
+    [CONN_HANDSHAKE] = TO(OPEN) | TO(FLUSHING) | TO(DEAD),
+    [CONN_OPEN] = TO(SECURING) | TO(FLUSHING) | TO(DEAD),
+    [CONN_SECURING] = TO(OPEN) | TO(FLUSHING) | TO(DEAD),
+    [CONN_FLUSHING] = TO(LINGERING) | TO(DEAD),
+    [CONN_LINGERING] = TO(DEAD),
+    [CONN_DEAD] = TO(DEAD),
+};
+
+/* One timer serves the session and the state: whichever is due first. */
+static void arm_timer(struct conn *conn)
 {
-    struct conn_host *host = conn->host;
-    const struct sockaddr_storage peer = conn->peer;
-
-    conn_calls_drop(conn);
-    if (conn->session != NULL) {
-        conn->session->ops->free(conn->session);
+    const uint64_t now_ms = vy_loop_now_ms(conn->host->loop);
+    uint64_t due_ms = UINT64_MAX;
+    if (conn->session_due_ms != 0 && conn->state == CONN_OPEN) {
+        due_ms = conn->session_due_ms;
     }
-    vy_timer_free(conn->timer);
-    vy_watch_free(conn->watch);
-    vy_tls_free(conn->tls);
-    vy_buf_deinit(&conn->out);
-    if (conn->fd >= 0) {
-        (void)close(conn->fd);
+    if (conn->deadline_ms != 0) {
+        due_ms = VY_MIN(due_ms, conn->deadline_ms);
     }
-    vy_list_remove(&conn->link);
-    host->conns_count--;
-    vy_log(host->log, VY_LOG_DEBUG, "conn.client.closed", VY_HEX("conn", conn->trace_id[1]),
-           VY_CSTR("conn.reason", conn->close_reason == NULL ? "closed" : conn->close_reason));
-    free(conn);
-    host->on_closed(host->on_closed_arg, &peer);
-}
-
-/* No more input or actions; what is queued is flushed, then the connection goes. */
-static void conn_close(struct conn *conn, const char *reason)
-{
-    if (conn->is_closing) {
-        return;
-    }
-    conn->is_closing = true;
-    conn->close_reason = reason;
-    conn_calls_drop(conn);
-    if (conn->tls != NULL) {
-        vy_tls_close(conn->tls);
-        vy_tls_take(conn->tls, &conn->out);
-    }
-    vy_timer_start(conn->timer, CONN_FLUSH_MS);
-}
-
-static void conn_abort(struct conn *conn, const char *reason)
-{
-    conn_close(conn, reason);
-    conn->is_dead = true;
-}
-
-/* ---- output ---- */
-
-static void conn_send(struct conn *conn, struct vy_bytes bytes)
-{
-    if (conn->tls == NULL) {
-        vy_buf_append(&conn->out, bytes);
+    if (due_ms == UINT64_MAX) {
+        vy_timer_stop(conn->timer);
     } else {
-        if (vy_failed(vy_tls_write(conn->tls, bytes))) {
-            conn_abort(conn, "TLS write failed");
-            return;
-        }
-        vy_tls_take(conn->tls, &conn->out);
+        vy_timer_start(conn->timer, due_ms > now_ms ? due_ms - now_ms : 0);
     }
-    if (vy_failed(vy_buf_error(&conn->out))) {
-        conn_abort(conn, "output over its limit");
-    }
-    conn->session->output_full = vy_buf_len(&conn->out) > CONN_OUTPUT_HIGH_BYTES;
 }
 
-static void conn_flush(struct conn *conn)
+void conn_move(struct conn *conn, enum conn_state next, uint64_t within_ms)
 {
-    while (vy_buf_len(&conn->out) > 0 && !conn->is_dead) {
-        const struct vy_bytes bytes = vy_buf_bytes(&conn->out);
-        const ssize_t sent = send(conn->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            break;
-        }
-        if (sent < 0 && errno != EINTR) {
-            conn_abort(conn, "client is gone");
-            return;
-        }
-        if (sent > 0) {
-            vy_buf_consume(&conn->out, (size_t)sent);
-            conn->progress_ms = vy_loop_now_ms(conn->host->loop);
-        }
-    }
-    vy_buf_release(&conn->out);
+    VY_ASSERT((conn_state_next[conn->state] & (1U << next)) != 0);
+    conn->state = next;
+    conn->deadline_ms = within_ms == 0 ? 0 : vy_loop_now_ms(conn->host->loop) + within_ms;
+    arm_timer(conn);
 }
-
-/* Room again: the session and its paused calls go on. True when there may be new actions. */
-static bool conn_resume_output(struct conn *conn)
-{
-    if (conn->is_closing || conn->session == NULL || !conn->session->output_full ||
-        vy_buf_len(&conn->out) > CONN_OUTPUT_LOW_BYTES) {
-        return false;
-    }
-    conn->session->output_full = false;
-    conn_set_time(conn);
-    conn->session->ops->output_drained(conn->session);
-    return true;
-}
-
-static void conn_rewatch(struct conn *conn)
-{
-    int events = 0;
-    if (!conn->is_closing && !conn->is_eof && !conn->is_read_stopped) {
-        events |= VY_WATCH_READ;
-    }
-    if (vy_buf_len(&conn->out) > 0) {
-        events |= VY_WATCH_WRITE;
-    }
-    if (events != conn->events) {
-        conn->events = events;
-        vy_watch_set(conn->watch, events);
-    }
-}
-
-/* ---- session ---- */
 
 void conn_set_time(struct conn *conn)
 {
@@ -133,7 +57,67 @@ void conn_set_time(struct conn *conn)
     conn->session->wall_ms = vy_clock_wall_ms(conn->host->clock);
 }
 
-static void conn_describe_tls(struct conn *conn)
+/* ---- the end ---- */
+
+static void conn_free(struct conn *conn)
+{
+    struct conn_host *host = conn->host;
+    const struct sockaddr_storage peer = conn->peer;
+
+    conn_calls_drop(conn);
+    conn_hash_drop(conn);
+    if (conn->session != NULL) {
+        conn->session->ops->free(conn->session);
+    }
+    vy_timer_free(conn->timer);
+    vy_watch_free(conn->watch);
+    vy_tls_free(conn->tls);
+    vy_buf_deinit(&conn->out);
+    (void)close(conn->fd);
+    vy_list_remove(&conn->link);
+    host->conns_count--;
+    frontend_count_closed(host->metrics, conn->service->proto);
+    vy_log(host->log, VY_LOG_DEBUG, "conn.client.closed", VY_HEX("conn", conn->trace_id[1]),
+           VY_CSTR("conn.reason", conn->close_reason == NULL ? "closed" : conn->close_reason));
+    free(conn);
+    host->on_closed(host->on_closed_arg, &peer);
+}
+
+void conn_close(struct conn *conn, const char *reason)
+{
+    if (conn_is_over(conn)) {
+        return;
+    }
+    conn->close_reason = reason;
+    conn_calls_drop(conn);
+    conn_hash_drop(conn);
+    if (conn->tls != NULL) {
+        vy_tls_close(conn->tls);
+        vy_tls_take(conn->tls, &conn->out);
+    }
+    conn_move(conn, CONN_FLUSHING, CONN_FLUSH_MS);
+}
+
+void conn_abort(struct conn *conn, const char *reason)
+{
+    conn_close(conn, reason);
+    conn_move(conn, CONN_DEAD, 0);
+}
+
+/* Everything was said. A client that may still be sending gets time to read it: closing now would
+ * reset the connection and could take the last answer with it. */
+static void end_flushed(struct conn *conn)
+{
+    if (conn->is_eof || shutdown(conn->fd, SHUT_WR) != 0) {
+        conn_move(conn, CONN_DEAD, 0);
+    } else {
+        conn_move(conn, CONN_LINGERING, CONN_LINGER_MS);
+    }
+}
+
+/* ---- session ---- */
+
+static void describe_tls(struct conn *conn)
 {
     vy_tls_describe(conn->tls, conn->tls_info, sizeof(conn->tls_info));
     conn->has_exporter = vy_tls_exporter(conn->tls, conn->exporter);
@@ -142,7 +126,7 @@ static void conn_describe_tls(struct conn *conn)
     }
 }
 
-static struct session_tls conn_session_tls(const struct conn *conn)
+static struct session_tls session_tls(const struct conn *conn)
 {
     return (struct session_tls){
         .info = vy_cstr(conn->tls_info),
@@ -151,7 +135,7 @@ static struct session_tls conn_session_tls(const struct conn *conn)
     };
 }
 
-static struct vy_err conn_start_session(struct conn *conn)
+static struct vy_err start_session(struct conn *conn)
 {
     struct conn_host *host = conn->host;
     struct session_peer peer = {
@@ -161,27 +145,70 @@ static struct vy_err conn_start_session(struct conn *conn)
         .is_tls = conn->tls != NULL,
         .tls_info = vy_cstr(conn->tls_info),
         .is_trusted = vy_net_list_contains(host->trusted, host->trusted_count, &conn->peer),
+        .now_ms = vy_loop_now_ms(host->loop),
+        .wall_ms = vy_clock_wall_ms(host->clock),
+        .can_start_tls = host->tls != NULL && conn->tls == NULL,
     };
     if (conn->tls != NULL) {
-        peer.tls = conn_session_tls(conn);
+        peer.tls = session_tls(conn);
     }
     memcpy(peer.trace_id, conn->trace_id, sizeof(peer.trace_id));
     vy_rng_fill(host->rng, peer.seed, sizeof(peer.seed));
-    peer.now_ms = vy_loop_now_ms(host->loop);
-    peer.wall_ms = vy_clock_wall_ms(host->clock);
-    peer.can_start_tls = host->tls != NULL && conn->tls == NULL;
-    return conn->service->session_new(conn->service->arg, &peer, &conn->session);
+    VY_TRY(conn->service->session_new(conn->service->arg, &peer, &conn->session));
+    if (host->is_draining) {
+        conn->session->ops->drain(conn->session);
+    }
+    return vy_ok();
 }
 
-static void conn_start_tls(struct conn *conn)
+void conn_tls_ready(struct conn *conn)
+{
+    conn_move(conn, CONN_OPEN, 0);
+    describe_tls(conn);
+    if (conn->session == NULL) {
+        if (vy_failed(start_session(conn))) {
+            conn_abort(conn, "no memory for a session");
+        }
+    } else {
+        const struct session_tls tls = session_tls(conn);
+        conn_set_time(conn);
+        conn->session->ops->tls_started(conn->session, &tls);
+    }
+    conn_perform_all(conn);
+}
+
+static void start_tls(struct conn *conn)
 {
     if (conn->host->tls == NULL || conn->tls != NULL ||
         vy_failed(vy_tls_new(conn->host->tls, &conn->tls))) {
         conn_abort(conn, "TLS is not available");
+        return;
     }
+    conn_move(conn, CONN_SECURING, CONN_HANDSHAKE_MS);
 }
 
-static void conn_perform(struct conn *conn, const struct session_action *action)
+/* ---- actions ---- */
+
+static void write_log(struct conn *conn, const struct session_action *action)
+{
+    struct vy_log_field fields[LOG_FIELDS_MAX] = {VY_HEX("conn", conn->trace_id[1]),
+                                                  VY_CSTR("conn.service", conn->service->name),
+                                                  VY_CSTR("conn.ip", conn->remote_ip)};
+    size_t count = 3;
+    for (size_t i = 0; i < action->fields_count && count < VY_COUNT_OF(fields); i++) {
+        fields[count++] = action->fields[i];
+    }
+    frontend_count_event(conn->host->metrics, conn->service->proto, action);
+    vy_log_write(conn->host->log, action->level, action->event, fields, count);
+}
+
+static void set_session_timer(struct conn *conn, uint64_t delay_ms)
+{
+    conn->session_due_ms = vy_loop_now_ms(conn->host->loop) + delay_ms;
+    arm_timer(conn);
+}
+
+static void perform(struct conn *conn, const struct session_action *action)
 {
     switch (action->kind) {
     case SESSION_SEND:
@@ -203,10 +230,10 @@ static void conn_perform(struct conn *conn, const struct session_action *action)
         conn_hash_start(conn, action);
         break;
     case SESSION_START_TLS:
-        conn_start_tls(conn);
+        start_tls(conn);
         break;
     case SESSION_TIMER:
-        vy_timer_start(conn->timer, action->delay_ms);
+        set_session_timer(conn, action->delay_ms);
         break;
     case SESSION_READ_STOP:
         conn->is_read_stopped = true;
@@ -215,7 +242,10 @@ static void conn_perform(struct conn *conn, const struct session_action *action)
         conn->is_read_stopped = false;
         break;
     case SESSION_LOG:
-        conn_log(conn, action);
+        write_log(conn, action);
+        break;
+    case SESSION_COMMAND:
+        frontend_observe_command(conn->host->metrics, action, vy_loop_now_ms(conn->host->loop));
         break;
     case SESSION_CLOSE:
         conn_close(conn, action->reason);
@@ -223,114 +253,74 @@ static void conn_perform(struct conn *conn, const struct session_action *action)
     }
 }
 
-static void conn_perform_all(struct conn *conn)
+void conn_perform_all(struct conn *conn)
 {
     struct session_action action;
-    if (conn->session == NULL) {
-        return;
-    }
-    while (!conn->is_closing && conn->session->ops->next_action(conn->session, &action)) {
-        conn_perform(conn, &action);
+    while (conn->session != NULL && !conn_is_over(conn) &&
+           conn->session->ops->next_action(conn->session, &action)) {
+        perform(conn, &action);
     }
 }
 
-/* ---- input ---- */
+/* ---- accounts ---- */
 
-static void conn_hand_in(struct conn *conn, struct vy_bytes bytes)
+static void tell_account_over(struct conn *conn, bool is_certain)
 {
     conn_set_time(conn);
-    conn->session->ops->receive(conn->session, bytes, conn->session->now_ms);
-    conn_perform_all(conn);
+    conn->session->ops->account_over(conn->session, is_certain);
 }
 
-/* The handshake has just ended: implicit TLS begins its session, STARTTLS goes on with the one
- * there is. */
-static void conn_tls_ready(struct conn *conn)
+/* A sign-in may have been decided before the account changed and be heard of behind it. */
+static void check_sign_in(struct conn *conn)
 {
-    conn->is_tls_ready = true;
-    conn_describe_tls(conn);
-    if (conn->session == NULL) {
-        if (vy_failed(conn_start_session(conn))) {
-            conn_abort(conn, "no memory for a session");
-        }
-    } else {
-        const struct session_tls tls = conn_session_tls(conn);
-        conn_set_time(conn);
-        conn->session->ops->tls_started(conn->session, &tls);
+    const struct conn_host *host = conn->host;
+    if (conn_is_over(conn) || conn->session == NULL ||
+        conn->session->account_id == conn->account_id) {
+        return;
     }
-    conn_perform_all(conn);
-}
-
-/* Plaintext that TLS holds; stops when the session does not want more. */
-static void conn_pump_tls(struct conn *conn)
-{
-    if (!conn->is_tls_ready && vy_tls_is_established(conn->tls)) {
-        conn_tls_ready(conn);
-    }
-    while (conn->is_tls_ready && !conn->is_closing && !conn->is_read_stopped) {
-        size_t len = 0;
-        if (vy_failed(vy_tls_read(conn->tls, conn->host->read_buffer, CONN_READ_BYTES, &len))) {
-            conn_abort(conn, "TLS record damaged");
+    conn->account_id = conn->session->account_id;
+    for (size_t i = 0; i < CONN_EPOCHS_KEPT; i++) {
+        if (host->epochs[i].account_id == conn->account_id &&
+            host->epochs[i].epoch > conn->session->account_epoch) {
+            tell_account_over(conn, /* is_certain = */ true);
             return;
         }
-        if (len == 0) {
-            break;
-        }
-        conn_hand_in(conn, vy_bytes(conn->host->read_buffer, len));
-    }
-    if (vy_tls_is_closed(conn->tls)) {
-        conn->is_eof = true;
     }
 }
 
-static void conn_receive(struct conn *conn, struct vy_bytes bytes)
+/* ---- a step ---- */
+
+/* Room again: the session goes on. True when there may be new actions. */
+static bool resume_output(struct conn *conn)
 {
-    if (conn->tls == NULL) {
-        conn_hand_in(conn, bytes);
-        return;
+    if (conn_is_over(conn) || conn->session == NULL || !conn->session->output_full ||
+        vy_buf_len(&conn->out) > CONN_OUTPUT_LOW_BYTES) {
+        return false;
     }
-    const struct vy_err err = vy_tls_receive(conn->tls, bytes);
-    if (vy_failed(err)) {
-        vy_tls_take(conn->tls, &conn->out); /* the alert */
-        vy_log(conn->host->log, VY_LOG_INFO, "conn.tls.failed", VY_HEX("conn", conn->trace_id[1]),
-               VY_CSTR("conn.ip", conn->remote_ip), VY_LOG_ERR(err));
-        conn_close(conn, "TLS handshake failed");
-        return;
+    if (conn->turn_bytes > CONN_TURN_BYTES) {
+        conn->wants_turn = true;
+        return false;
     }
-    vy_tls_take(conn->tls, &conn->out);
-    conn_pump_tls(conn);
+    conn->session->output_full = false;
+    conn_set_time(conn);
+    conn->session->ops->output_drained(conn->session);
+    return true;
 }
 
-static void conn_read(struct conn *conn)
+/* The session answers what it got, then it ends the connection. Without one, or in a handshake,
+ * there is nothing to answer. */
+static void tell_eof(struct conn *conn)
 {
-    const ssize_t got = recv(conn->fd, conn->host->read_buffer, CONN_READ_BYTES, 0);
-    if (got > 0) {
-        conn_receive(conn, vy_bytes(conn->host->read_buffer, (size_t)got));
+    if (!conn->is_eof || conn_is_over(conn)) {
         return;
     }
-    if (got == 0) {
-        conn->is_eof = true;
-        return;
-    }
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-        conn_abort(conn, "client is gone");
-    }
-}
-
-/* After the client's last byte the session may still answer; then the connection ends. */
-static void conn_after_eof(struct conn *conn)
-{
-    if (!conn->is_eof || conn->is_closing) {
-        return;
-    }
-    if (!conn->is_eof_told && conn->session != NULL) {
+    if (conn_is_in_handshake(conn)) {
+        conn_abort(conn, "client closed in the handshake");
+    } else if (!conn->is_eof_told) {
         conn->is_eof_told = true;
         conn_set_time(conn);
         conn->session->ops->closed(conn->session);
         conn_perform_all(conn);
-    }
-    if (vy_list_is_empty(&conn->calls)) {
-        conn_close(conn, "client closed");
     }
 }
 
@@ -338,16 +328,24 @@ static void conn_after_eof(struct conn *conn)
  * it is over. */
 static void conn_step(struct conn *conn)
 {
-    do {
+    bool moved = true;
+    conn->turn_bytes = 0;
+    conn->wants_turn = false;
+    for (unsigned i = 0; moved && i < CONN_ROUNDS_MAX; i++) {
+        check_sign_in(conn);
         conn_perform_all(conn);
-        if (conn->tls != NULL && !conn->is_closing && !conn->is_read_stopped) {
+        if (conn->tls != NULL && !conn_is_over(conn)) {
             conn_pump_tls(conn);
         }
+        tell_eof(conn);
         conn_flush(conn);
-    } while (conn_resume_output(conn) || conn_calls_offer(conn));
-    conn_after_eof(conn);
-    conn_flush(conn);
-    if (conn->is_dead || (conn->is_closing && vy_buf_len(&conn->out) == 0)) {
+        moved = resume_output(conn) || conn_calls_offer(conn);
+    }
+    conn->wants_turn = conn->wants_turn || moved;
+    if (conn->state == CONN_FLUSHING && vy_buf_len(&conn->out) == 0) {
+        end_flushed(conn);
+    }
+    if (conn->state == CONN_DEAD || (conn->state == CONN_LINGERING && conn->is_eof)) {
         conn_free(conn);
         return;
     }
@@ -362,29 +360,38 @@ void conn_go_on(struct conn *conn)
 static void conn_on_ready(void *arg, int events)
 {
     struct conn *conn = arg;
-    if ((events & VY_WATCH_READ) != 0 && !conn->is_closing && !conn->is_read_stopped) {
+    if ((events & VY_WATCH_READ) != 0 && (conn->events & VY_WATCH_READ) != 0) {
         conn_read(conn);
     }
     conn_step(conn);
 }
 
+static const char *late_reason(const struct conn *conn)
+{
+    return conn_is_in_handshake(conn) ? "TLS handshake timed out" : "client does not read the end";
+}
+
 static void conn_on_timer(void *arg)
 {
     struct conn *conn = arg;
-    if (conn->is_closing) {
-        conn->is_dead = true;
-    } else if (conn->session == NULL) {
-        conn_abort(conn, "TLS handshake timed out");
-    } else {
+    const uint64_t now_ms = vy_loop_now_ms(conn->host->loop);
+    if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms) {
+        conn_abort(conn, late_reason(conn));
+    } else if (conn->state == CONN_OPEN && conn->session_due_ms != 0 &&
+               now_ms >= conn->session_due_ms) {
+        conn->session_due_ms = 0;
         conn_set_time(conn);
         conn->session->ops->tick(conn->session, conn->session->now_ms);
+    } else {
+        arm_timer(conn); /* rounding of the loop's clock */
+        return;
     }
     conn_step(conn);
 }
 
-/* ---- start ---- */
+/* ---- the start ---- */
 
-static void conn_name_ends(struct conn *conn)
+static void name_ends(struct conn *conn)
 {
     struct sockaddr_storage local;
     socklen_t len = sizeof(local);
@@ -400,7 +407,7 @@ static struct vy_err conn_start(struct conn *conn)
 {
     const int on = 1;
     (void)setsockopt(conn->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    conn_name_ends(conn);
+    name_ends(conn);
     conn->timer = vy_timer_new(conn->host->loop, conn_on_timer, conn);
     conn->watch = vy_watch_new(conn->host->loop, conn->fd, conn_on_ready, conn);
     if (conn->timer == NULL || conn->watch == NULL) {
@@ -409,11 +416,13 @@ static struct vy_err conn_start(struct conn *conn)
     vy_log(conn->host->log, VY_LOG_DEBUG, "conn.client.opened", VY_HEX("conn", conn->trace_id[1]),
            VY_CSTR("conn.service", conn->service->name), VY_CSTR("conn.ip", conn->remote_ip));
     if (!conn->service->is_implicit_tls) {
-        return conn_start_session(conn);
+        conn->state = CONN_OPEN;
+        return start_session(conn);
     }
-    vy_timer_start(conn->timer, CONN_HANDSHAKE_MS);
-    return conn->host->tls == NULL ? vy_error(VY_CODE_UNSUPPORTED, "no TLS certificate")
-                                   : vy_tls_new(conn->host->tls, &conn->tls);
+    VY_ASSERT(conn->host->tls != NULL); /* such a port is not opened without a certificate */
+    conn->deadline_ms = vy_loop_now_ms(conn->host->loop) + CONN_HANDSHAKE_MS;
+    arm_timer(conn);
+    return vy_tls_new(conn->host->tls, &conn->tls);
 }
 
 struct vy_err conn_new(struct conn_host *host, const struct conn_service *service, int fd,
@@ -433,6 +442,7 @@ struct vy_err conn_new(struct conn_host *host, const struct conn_service *servic
     vy_list_init(&conn->calls);
     vy_list_push_back(&host->conns, &conn->link);
     host->conns_count++;
+    frontend_count_opened(host->metrics, service->proto);
     const struct vy_err err = conn_start(conn);
     if (vy_failed(err)) {
         conn_free(conn);
@@ -444,20 +454,33 @@ struct vy_err conn_new(struct conn_host *host, const struct conn_service *servic
 
 /* ---- all of a loop ---- */
 
-void conn_host_drain(struct conn_host *host)
+/* Runs fn on every connection; fn may free the one it is given. */
+static void for_each(struct conn_host *host, void (*fn)(struct conn *conn, const void *arg),
+                     const void *arg)
 {
     struct vy_list *next = NULL;
     for (struct vy_list *item = host->conns.next; item != &host->conns; item = next) {
-        struct conn *conn = VY_CONTAINER_OF(item, struct conn, link);
         next = item->next;
-        if (conn->session == NULL) {
-            conn_abort(conn, "server is stopping");
-        } else if (!conn->is_closing) {
-            conn_set_time(conn);
-            conn->session->ops->drain(conn->session);
-        }
-        conn_step(conn);
+        fn(VY_CONTAINER_OF(item, struct conn, link), arg);
     }
+}
+
+static void drain_one(struct conn *conn, const void *arg)
+{
+    (void)arg;
+    if (conn->session == NULL) {
+        conn_abort(conn, "server is stopping");
+    } else if (!conn_is_over(conn)) {
+        conn_set_time(conn);
+        conn->session->ops->drain(conn->session);
+    }
+    conn_step(conn);
+}
+
+void conn_host_drain(struct conn_host *host)
+{
+    host->is_draining = true;
+    for_each(host, drain_one, NULL);
 }
 
 void conn_host_close_all(struct conn_host *host)
@@ -469,16 +492,48 @@ void conn_host_close_all(struct conn_host *host)
     }
 }
 
+struct account_change {
+    uint64_t account_id; /* 0: any */
+    uint64_t epoch;
+};
+
+static void account_over_one(struct conn *conn, const void *arg)
+{
+    const struct account_change *change = arg;
+    if (conn_is_over(conn) || conn->session == NULL || conn->session->account_id == 0) {
+        return;
+    }
+    const bool is_certain = change->account_id != 0;
+    if (!is_certain || (conn->session->account_id == change->account_id &&
+                        conn->session->account_epoch < change->epoch)) {
+        tell_account_over(conn, is_certain);
+        conn_step(conn);
+    }
+}
+
+void conn_host_account_over(struct conn_host *host, uint64_t account_id, uint64_t epoch)
+{
+    const struct account_change change = {.account_id = account_id, .epoch = epoch};
+    if (account_id != 0) {
+        host->epochs[host->epochs_next].account_id = account_id;
+        host->epochs[host->epochs_next].epoch = epoch;
+        host->epochs_next = (host->epochs_next + 1) % CONN_EPOCHS_KEPT;
+    }
+    for_each(host, account_over_one, &change);
+}
+
+static void sweep_one(struct conn *conn, const void *arg)
+{
+    const uint64_t *now_ms = arg;
+    if (!conn_is_over(conn) && vy_buf_len(&conn->out) > 0 &&
+        *now_ms - conn->progress_ms > CONN_WRITE_STALL_MS) {
+        conn_abort(conn, "client reads nothing");
+        conn_step(conn);
+    }
+}
+
 void conn_host_sweep(struct conn_host *host)
 {
     const uint64_t now_ms = vy_loop_now_ms(host->loop);
-    struct vy_list *next = NULL;
-    for (struct vy_list *item = host->conns.next; item != &host->conns; item = next) {
-        struct conn *conn = VY_CONTAINER_OF(item, struct conn, link);
-        next = item->next;
-        if (vy_buf_len(&conn->out) > 0 && now_ms - conn->progress_ms > CONN_WRITE_STALL_MS) {
-            conn_abort(conn, "client reads nothing");
-            conn_step(conn);
-        }
-    }
+    for_each(host, sweep_one, &now_ms);
 }

@@ -11,27 +11,33 @@
 #include "base/rng.h"
 #include "base/tls.h"
 #include "base/workers.h"
+#include "frontend/metrics.h"
 #include "frontend/route.h"
 #include "frontend/session.h"
 
 #define CONN_READ_BYTES (64U * 1024U)         /* read and handed to the session at a time */
 #define CONN_OUTPUT_HIGH_BYTES (256U * 1024U) /* above: the session pauses */
 #define CONN_OUTPUT_LOW_BYTES (64U * 1024U)   /* below: it goes on */
+#define CONN_TURN_BYTES (1024U * 1024U)       /* sent in a turn of the loop, before others go on */
 #define CONN_OUTPUT_BYTES_MAX                                                                      \
     (8U * 1024U * 1024U) /* a session that goes past this is broken: close */
 #define CONN_WRITE_STALL_MS                                                                        \
     (5U * 60U * 1000U) /* I14: a client that reads nothing for so long is gone */
 #define CONN_HANDSHAKE_MS 30000U
-#define CONN_FLUSH_MS 5000U /* for the last bytes before a close */
+#define CONN_FLUSH_MS 5000U  /* for the last bytes before a close */
+#define CONN_LINGER_MS 2000U /* for the client's own end behind them */
 
 /* A way to serve: one per listening port and loop. */
 struct conn_service {
-    const char *name; /* "imap", "imaps", "smtp", ...: log and metrics label */
+    const char *name; /* "imap", "imaps", "smtp", ...: log label */
+    enum frontend_proto proto;
     bool is_implicit_tls;
     VY_CHECKED struct vy_err (*session_new)(void *arg, const struct session_peer *peer,
                                             struct session **out);
     void *arg;
 };
+
+#define CONN_EPOCHS_KEPT 256U
 
 /* What all connections of one loop share. Everything borrowed; outlives them. */
 struct conn_host {
@@ -45,8 +51,17 @@ struct conn_host {
     const struct vy_net *trusted;    /* auth.plaintext_networks */
     size_t trusted_count;
     uint8_t *read_buffer; /* CONN_READ_BYTES, used by one connection at a time */
+    const struct frontend_metrics *metrics;
     struct vy_list conns;
     size_t conns_count;
+    bool is_draining; /* new connections are told to go at once */
+    bool is_closed;   /* there are to be none any more */
+    /* Accounts whose epoch was raised last: a sign-in of before may still be on its way. */
+    struct {
+        uint64_t account_id;
+        uint64_t epoch;
+    } epochs[CONN_EPOCHS_KEPT];
+    size_t epochs_next;
     void (*on_closed)(void *arg,
                       const struct sockaddr_storage *peer); /* after a connection has gone */
     void *on_closed_arg;
@@ -55,6 +70,9 @@ struct conn_host {
 /* Takes over a connected, non-blocking socket; closes it on failure. */
 VY_CHECKED struct vy_err conn_new(struct conn_host *host, const struct conn_service *service,
                                   int fd, const struct sockaddr_storage *peer);
+/* An account has a newer epoch: its sessions end at their next safe point (DEL-6, APP-2).
+ * account_id 0: events were missed, every session may be concerned. */
+void conn_host_account_over(struct conn_host *host, uint64_t account_id, uint64_t epoch);
 /* Tells every session to say goodbye at its next safe point. */
 void conn_host_drain(struct conn_host *host);
 /* Closes what is left, without a word. */

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls of a connection's session: to meta and shards through the route, and Argon2id in the
- * worker pool. Reply bytes that the session has no room for are held here without returning their
- * credit, so a slow client slows the shard.
+ * The calls of a connection's session, to meta and shards through the route. Reply bytes that the
+ * session has no room for are held here without returning their credit, so a slow client slows the
+ * shard. A call whose account lives elsewhere than the map said is asked again there (P22).
  */
 #include "base/assert.h"
-#include "base/secret.h"
 #include "frontend/conn_private.h"
-#include <argon2.h>
 #include <stdlib.h>
 
 #define CALL_REQUEST_BYTES_MAX (4U * 1024U * 1024U)
@@ -15,35 +13,33 @@
 #define CALL_BODY_BYTES_MAX (2U * CALL_BODY_WINDOW_BYTES)
 #define CALL_HELD_BYTES_MAX (2U * RPC_STREAM_WINDOW_BYTES)
 #define CALL_DEADLINE_MS 30000U
-#define HASH_TAG_BYTES 32U
+#define CALL_REROUTE_MS 20U /* first pause before the map is looked at again; doubles */
+#define CALL_REROUTE_MS_MAX 320U
 
 struct conn_call {
     struct vy_list link; /* in conn->calls */
     struct conn *conn;
     uint64_t id;
-    struct rpc_group_call *rpc; /* NULL: ended */
-    struct vy_buf held;         /* reply bytes the session has not taken */
-    struct vy_buf unsent;       /* body bytes the link has not taken */
-    size_t room_owed_bytes;     /* body bytes the session may be told of */
-    bool is_body_over;          /* end the body once unsent is empty */
-    bool is_ended;              /* err and reply wait to be told */
+    uint32_t method;
+    enum session_target target;
+    uint64_t account_id;
+    struct rpc_call_options options;
+    struct vy_buf request; /* encoded */
+    uint64_t deadline_ms;  /* UINT64_MAX: none */
+    uint64_t started_ns;
+    struct rpc_group_call *rpc; /* NULL: ended, or waiting for a map */
+    uint32_t watch_ticket;      /* of route_watch_link; 0: none */
+    struct vy_timer *reroute;   /* NULL: never needed */
+    uint32_t reroute_ms;
+    bool has_data;          /* a part of the reply stream came: not to be asked again */
+    struct vy_buf held;     /* reply bytes the session has not taken */
+    struct vy_buf unsent;   /* body bytes the link has not taken */
+    size_t room_owed_bytes; /* body bytes the session may be told of */
+    bool is_body_over;      /* end the body once unsent is empty */
+    bool is_ended;          /* err and reply wait to be told */
     struct vy_err err;
     struct vy_buf reply;
     uint32_t retry_after_ms;
-};
-
-struct conn_hash {
-    struct conn *conn; /* NULL: the connection is gone */
-    struct vy_loop *loop;
-    uint64_t call_id;
-    struct vy_secret *password; /* owned */
-    uint8_t salt[64];
-    size_t salt_len;
-    uint32_t memory_kib;
-    uint32_t passes;
-    uint32_t lanes;
-    uint8_t tag[HASH_TAG_BYTES];
-    struct vy_err err;
 };
 
 static bool method_has_body(uint32_t method)
@@ -75,10 +71,23 @@ static struct conn_call *find_call(struct conn *conn, uint64_t call_id)
     return NULL;
 }
 
+/* The link has no more to do with it. */
+static void call_release_link(struct conn_call *call)
+{
+    call->rpc = NULL;
+    if (call->watch_ticket != 0) {
+        route_watch_done(call->conn->host->route, call->watch_ticket);
+        call->watch_ticket = 0;
+    }
+}
+
 static void call_free(struct conn_call *call)
 {
     rpc_group_call_cancel(call->rpc);
+    call_release_link(call);
+    vy_timer_free(call->reroute);
     vy_list_remove(&call->link);
+    vy_buf_deinit(&call->request);
     vy_buf_deinit(&call->held);
     vy_buf_deinit(&call->unsent);
     vy_buf_deinit(&call->reply);
@@ -88,7 +97,7 @@ static void call_free(struct conn_call *call)
 static void call_fail(struct conn_call *call, struct vy_err err)
 {
     rpc_group_call_cancel(call->rpc);
-    call->rpc = NULL;
+    call_release_link(call);
     call->is_ended = true;
     call->err = err;
 }
@@ -118,13 +127,16 @@ void conn_call_send(struct conn *conn, const struct session_action *action)
     if (call == NULL || call->rpc == NULL) {
         return; /* its end is already on the way to the session */
     }
-    vy_buf_append(&call->unsent, action->bytes);
+    size_t taken = 0;
+    if (vy_buf_len(&call->unsent) == 0) {
+        taken = rpc_group_call_send(call->rpc, action->bytes);
+        call->room_owed_bytes += taken;
+    }
+    vy_buf_append(&call->unsent, vy_bytes_from(action->bytes, taken));
     if (vy_failed(vy_buf_error(&call->unsent))) {
         call_fail(call,
                   vy_error(VY_CODE_INTERNAL, "session sent more body than it was given room for"));
-        return;
     }
-    call_push(call);
 }
 
 void conn_call_send_end(struct conn *conn, uint64_t call_id)
@@ -144,6 +156,8 @@ static void call_on_writable(void *arg)
 }
 
 /* ---- replies, towards the session ---- */
+
+static void call_on_reroute(void *arg);
 
 /* Hands held bytes to the session while it has room. True when it took some. */
 static bool call_offer_held(struct conn_call *call)
@@ -197,7 +211,7 @@ static bool call_offer(struct conn_call *call)
 
 bool conn_calls_offer(struct conn *conn)
 {
-    if (conn->is_closing || conn->session == NULL) {
+    if (conn_is_over(conn) || conn->session == NULL) {
         return false;
     }
     VY_LIST_FOREACH(item, &conn->calls)
@@ -215,6 +229,7 @@ static void call_on_data(void *arg, struct vy_bytes bytes)
     struct conn_call *call = arg;
     struct conn *conn = call->conn;
     size_t taken = 0;
+    call->has_data = true;
     if (vy_buf_len(&call->held) == 0 && !conn->session->output_full) {
         conn_set_time(conn);
         taken = conn->session->ops->call_data(conn->session, call->id, bytes);
@@ -227,19 +242,49 @@ static void call_on_data(void *arg, struct vy_bytes bytes)
     conn_go_on(conn);
 }
 
+/* The account lives elsewhere; nothing was done, and nothing of the call is used up. */
+static bool may_reroute(const struct conn_call *call, enum vy_code code)
+{
+    return code == VY_CODE_MOVED && call->target == SESSION_TO_SHARD && !call->has_data &&
+           !call->options.has_body && !call->options.endless;
+}
+
+static void call_wait_for_map(struct conn_call *call, struct vy_err err)
+{
+    struct conn_host *host = call->conn->host;
+    const uint64_t now_ms = vy_loop_now_ms(host->loop);
+    if (call->reroute == NULL) {
+        call->reroute = vy_timer_new(host->loop, call_on_reroute, call);
+    }
+    if (call->reroute == NULL || now_ms + call->reroute_ms >= call->deadline_ms) {
+        call_fail(call, err);
+        return;
+    }
+    route_refresh(host->route);
+    vy_timer_start(call->reroute, call->reroute_ms);
+    call->reroute_ms = VY_MIN(call->reroute_ms * 2, CALL_REROUTE_MS_MAX);
+}
+
 static void call_on_end(void *arg, const struct rpc_status *status, struct vy_bytes reply)
 {
     struct conn_call *call = arg;
-    call->rpc = NULL;
+    struct conn_host *host = call->conn->host;
+    call_release_link(call);
+    if (may_reroute(call, status->code)) {
+        call_wait_for_map(call, rpc_status_err(status));
+        conn_go_on(call->conn);
+        return;
+    }
     call->is_ended = true;
     call->err = rpc_status_err(status);
     call->retry_after_ms = status->retry_after_ms;
     if (status->code == VY_CODE_OK) {
         vy_buf_append(&call->reply, reply);
+    } else if (status->code == VY_CODE_MOVED) {
+        route_refresh(host->route);
     }
-    if (status->code == VY_CODE_MOVED) {
-        route_refresh(call->conn->host->route);
-    }
+    frontend_observe_call(host->metrics, call->method, status->code,
+                          vy_clock_mono_ns(host->clock) - call->started_ns);
     conn_go_on(call->conn);
 }
 
@@ -248,26 +293,10 @@ static const struct rpc_call_events call_events = {
 
 /* ---- start and end ---- */
 
-static struct conn_call *call_new(struct conn *conn, uint64_t call_id)
-{
-    struct conn_call *call = calloc(1, sizeof(*call));
-    if (call == NULL) {
-        return NULL;
-    }
-    call->conn = conn;
-    call->id = call_id;
-    vy_buf_init(&call->held, CALL_HELD_BYTES_MAX);
-    vy_buf_init(&call->unsent, CALL_BODY_BYTES_MAX);
-    vy_buf_init(&call->reply, RPC_REPLY_BYTES_MAX);
-    vy_list_push_back(&conn->calls, &call->link);
-    return call;
-}
-
 static struct rpc_call_options call_options(const struct conn *conn,
                                             const struct session_action *action)
 {
     struct rpc_call_options options = {
-        .deadline_ms = action->deadline_ms == 0 ? CALL_DEADLINE_MS : action->deadline_ms,
         .endless = action->method == METHOD_SHARD_ACCOUNT_WATCH,
         .has_body = method_has_body(action->method),
         .idempotent = !action->is_write,
@@ -281,43 +310,82 @@ static struct rpc_call_options call_options(const struct conn *conn,
     return options;
 }
 
-static struct vy_err call_dispatch(struct conn_call *call, const struct session_action *action)
+static struct conn_call *call_new(struct conn *conn, const struct session_action *action)
 {
-    struct conn *conn = call->conn;
-    struct rpc_group *group = action->target == SESSION_TO_META
-                                  ? route_meta(conn->host->route)
-                                  : route_shard(conn->host->route, action->account_id);
+    struct conn_call *call = calloc(1, sizeof(*call));
+    if (call == NULL) {
+        return NULL;
+    }
+    const uint32_t within_ms = action->deadline_ms == 0 ? CALL_DEADLINE_MS : action->deadline_ms;
+    call->conn = conn;
+    call->id = action->call_id;
+    call->method = action->method;
+    call->target = action->target;
+    call->account_id = action->account_id;
+    call->options = call_options(conn, action);
+    call->deadline_ms =
+        call->options.endless ? UINT64_MAX : vy_loop_now_ms(conn->host->loop) + within_ms;
+    call->started_ns = vy_clock_mono_ns(conn->host->clock);
+    call->reroute_ms = CALL_REROUTE_MS;
+    vy_buf_init(&call->request, CALL_REQUEST_BYTES_MAX);
+    vy_buf_init(&call->held, CALL_HELD_BYTES_MAX);
+    vy_buf_init(&call->unsent, CALL_BODY_BYTES_MAX);
+    vy_buf_init(&call->reply, RPC_REPLY_BYTES_MAX);
+    vy_list_push_back(&conn->calls, &call->link);
+    return call;
+}
+
+/* NULL: the map is not there yet. Watches go over links of their own: they are many and stay. */
+static struct rpc_group *call_group(struct conn_call *call)
+{
+    struct route *route = call->conn->host->route;
+    if (call->target == SESSION_TO_META) {
+        return call->method == METHOD_META_RESOLVE ? route_meta_any(route) : route_meta(route);
+    }
+    return call->options.endless ? route_watch_link(route, call->account_id, &call->watch_ticket)
+                                 : route_shard(route, call->account_id);
+}
+
+static void call_dispatch(struct conn_call *call)
+{
+    struct rpc_group *group = call_group(call);
     if (group == NULL) {
-        return vy_error(VY_CODE_UNAVAILABLE, "no cluster map yet");
+        call_wait_for_map(call, vy_error(VY_CODE_UNAVAILABLE, "no cluster map yet"));
+        return;
     }
-    const struct rpc_call_options options = call_options(conn, action);
-    struct vy_buf request;
-    vy_buf_init(&request, CALL_REQUEST_BYTES_MAX);
-    struct vy_err err = vy_pb_encode(action->request_desc, action->request, &request);
-    if (!vy_failed(err)) {
-        call->rpc = rpc_group_call(group, action->method, vy_buf_bytes(&request), &options,
-                                   &call_events, call);
-        if (call->rpc == NULL) {
-            err = vy_error(VY_CODE_BUSY, "too many calls in flight");
-        }
+    if (!call->options.endless) {
+        const uint64_t now_ms = vy_loop_now_ms(call->conn->host->loop);
+        call->options.deadline_ms =
+            call->deadline_ms > now_ms ? (uint32_t)(call->deadline_ms - now_ms) : 1;
     }
-    vy_buf_deinit(&request);
-    if (!vy_failed(err) && options.has_body) {
+    call->rpc = rpc_group_call(group, call->method, vy_buf_bytes(&call->request), &call->options,
+                               &call_events, call);
+    if (call->rpc == NULL) {
+        call_fail(call, vy_error(VY_CODE_BUSY, "too many calls in flight"));
+    } else if (call->options.has_body) {
         call->room_owed_bytes = CALL_BODY_WINDOW_BYTES;
     }
-    return err;
+}
+
+static void call_on_reroute(void *arg)
+{
+    struct conn_call *call = arg;
+    call_dispatch(call);
+    conn_go_on(call->conn);
 }
 
 void conn_call_start(struct conn *conn, const struct session_action *action)
 {
-    struct conn_call *call = call_new(conn, action->call_id);
+    struct conn_call *call = call_new(conn, action);
     if (call == NULL) {
-        conn->is_dead = true; /* no memory even to say so */
+        conn_abort(conn, "no memory for a call"); /* not even to say so */
         return;
     }
-    const struct vy_err err = call_dispatch(call, action);
+    const struct vy_err err = vy_pb_encode(action->request_desc, action->request, &call->request);
     if (vy_failed(err)) {
         call_fail(call, err);
+    } else {
+        call_dispatch(call);
     }
 }
 
@@ -334,96 +402,4 @@ void conn_calls_drop(struct conn *conn)
     while (!vy_list_is_empty(&conn->calls)) {
         call_free(VY_CONTAINER_OF(conn->calls.next, struct conn_call, link));
     }
-    if (conn->hash != NULL) {
-        conn->hash->conn = NULL;
-        conn->hash = NULL;
-    }
-}
-
-/* ---- Argon2id ---- */
-
-static void hash_free(struct conn_hash *hash)
-{
-    vy_secret_free(hash->password);
-    vy_wipe(hash->tag, sizeof(hash->tag));
-    free(hash);
-}
-
-/* On a pool thread. */
-static void hash_work(void *arg)
-{
-    struct conn_hash *hash = arg;
-    const struct vy_bytes password = vy_secret_bytes(hash->password);
-    const int result =
-        argon2id_hash_raw(hash->passes, hash->memory_kib, hash->lanes, password.data, password.len,
-                          hash->salt, hash->salt_len, hash->tag, sizeof(hash->tag));
-    hash->err = result == ARGON2_OK ? vy_ok() : vy_error(VY_CODE_NOMEM, "Argon2id");
-}
-
-static void hash_done(void *arg)
-{
-    struct conn_hash *hash = arg;
-    struct conn *conn = hash->conn;
-    if (conn == NULL) {
-        hash_free(hash);
-        return;
-    }
-    conn->hash = NULL;
-    if (!conn->is_closing) {
-        conn_set_time(conn);
-        conn->session->ops->hash_done(
-            conn->session, hash->call_id, hash->err,
-            vy_bytes(hash->tag, vy_failed(hash->err) ? 0 : sizeof(hash->tag)));
-    }
-    hash_free(hash);
-    conn_go_on(conn);
-}
-
-/* Answers a hash that could not be queued, from the top of the loop as any other. */
-static void hash_refuse(struct conn_hash *hash, struct vy_err err)
-{
-    hash->err = err;
-    vy_loop_post(hash->loop, hash_done, hash);
-}
-
-void conn_hash_start(struct conn *conn, const struct session_action *action)
-{
-    VY_ASSERT(conn->hash == NULL);
-    struct conn_hash *hash = calloc(1, sizeof(*hash));
-    if (hash == NULL) {
-        conn->is_dead = true;
-        return;
-    }
-    hash->conn = conn;
-    hash->loop = conn->host->loop;
-    hash->call_id = action->call_id;
-    hash->memory_kib = action->argon2_memory_kib;
-    hash->passes = action->argon2_passes;
-    hash->lanes = action->argon2_lanes;
-    hash->salt_len = action->salt.len;
-    conn->hash = hash;
-    if (action->salt.len > sizeof(hash->salt)) {
-        hash_refuse(hash, vy_error(VY_CODE_LIMIT, "Argon2id salt"));
-        return;
-    }
-    memcpy(hash->salt, action->salt.data, action->salt.len);
-    struct vy_err err = vy_secret_new(action->password, &hash->password);
-    if (!vy_failed(err)) {
-        err = vy_workers_submit(conn->host->hash_workers, hash->loop, hash_work, hash_done, hash);
-    }
-    if (vy_failed(err)) {
-        hash_refuse(hash, err);
-    }
-}
-
-void conn_log(struct conn *conn, const struct session_action *action)
-{
-    struct vy_log_field fields[16] = {VY_HEX("conn", conn->trace_id[1]),
-                                      VY_CSTR("conn.service", conn->service->name),
-                                      VY_CSTR("conn.ip", conn->remote_ip)};
-    size_t count = 3;
-    for (size_t i = 0; i < action->fields_count && count < VY_COUNT_OF(fields); i++) {
-        fields[count++] = action->fields[i];
-    }
-    vy_log_write(conn->host->log, action->level, action->event, fields, count);
 }

@@ -27,13 +27,16 @@ struct listener_set {
     struct vy_strmap per_ip; /* address bytes -> count, as a pointer-sized number */
 };
 
-/* The key of a client's address: IPv4 whole, IPv6 by /64 (one customer). */
+/* The key of a client's address: IPv4 whole (mapped into IPv6 or not), IPv6 by /64, which is one
+ * customer. */
 static struct vy_bytes ip_key(const struct sockaddr_storage *peer)
 {
     if (peer->ss_family == AF_INET) {
         return vy_bytes(&((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
     }
-    return vy_bytes(&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 8);
+    const struct in6_addr *address = &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
+    return IN6_IS_ADDR_V4MAPPED(address) ? vy_bytes(address->s6_addr + 12, 4)
+                                         : vy_bytes(address->s6_addr, 8);
 }
 
 static bool is_exempt(const struct listener_set *set, const struct sockaddr_storage *peer)
@@ -42,21 +45,23 @@ static bool is_exempt(const struct listener_set *set, const struct sockaddr_stor
            vy_net_list_contains(set->config.trusted, set->config.trusted_count, peer);
 }
 
-/* Counts a client in. False: over a limit. */
-static bool admit(struct listener_set *set, const struct sockaddr_storage *peer)
+enum admission { ADMITTED, OVER_LIMIT, OVER_LIMIT_PER_IP };
+
+/* Counts a client in. */
+static enum admission admit(struct listener_set *set, const struct sockaddr_storage *peer)
 {
     if (set->connections >= set->config.limits.connections_max) {
-        return false;
+        return OVER_LIMIT;
     }
     if (!is_exempt(set, peer)) {
         const uintptr_t count = (uintptr_t)vy_strmap_get(&set->per_ip, ip_key(peer));
         if (count >= set->config.limits.connections_per_ip_max ||
             vy_failed(vy_strmap_put(&set->per_ip, ip_key(peer), (void *)(count + 1)))) {
-            return false;
+            return OVER_LIMIT_PER_IP;
         }
     }
     set->connections++;
-    return true;
+    return ADMITTED;
 }
 
 void listener_client_gone(struct listener_set *set, const struct sockaddr_storage *peer)
@@ -93,10 +98,13 @@ static void listener_on_pause_over(void *arg)
 static void take_client(struct listener *listener, int fd, const struct sockaddr_storage *peer)
 {
     struct listener_set *set = listener->set;
-    if (admit(set, peer)) {
+    const enum admission admission = admit(set, peer);
+    if (admission == ADMITTED) {
         set->config.on_accept(set->config.arg, listener->port_index, fd, peer);
         return;
     }
+    set->config.on_refuse(set->config.arg, listener->port_index, fd,
+                          admission == OVER_LIMIT_PER_IP);
     char ip[VY_NET_IP_TEXT_BYTES];
     uint16_t port = 0;
     vy_net_ip_text(peer, ip, &port);
@@ -163,7 +171,7 @@ void listener_set_free(struct listener_set *set)
 }
 
 struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t port,
-                           size_t port_index)
+                           size_t port_index, uint16_t *out_port)
 {
     if (set->count == LISTENERS_MAX) {
         return vy_error(VY_CODE_LIMIT, "listening ports");
@@ -178,5 +186,12 @@ struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t 
     }
     vy_watch_set(listener->watch, VY_WATCH_READ);
     set->count++;
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof(bound);
+    char ip[VY_NET_IP_TEXT_BYTES];
+    *out_port = port;
+    if (getsockname(listener->fd, (struct sockaddr *)&bound, &len) == 0) {
+        vy_net_ip_text(&bound, ip, out_port);
+    }
     return vy_ok();
 }

@@ -25,14 +25,16 @@ struct listener_config {
     uint64_t seed;
     /* A client on port number `port_index`: on this loop's thread; takes the descriptor. */
     void (*on_accept)(void *arg, size_t port_index, int fd, const struct sockaddr_storage *peer);
+    /* One over a limit: tells it so; the descriptor is closed behind the call. */
+    void (*on_refuse)(void *arg, size_t port_index, int fd, bool is_per_ip);
     void *arg;
 };
 VY_CHECKED struct vy_err listener_set_new(const struct listener_config *config,
                                           struct listener_set **out);
 void listener_set_free(struct listener_set *set); /* NULL is allowed */
-/* port_index is handed to on_accept. @errors of vy_net_listen */
+/* port_index is handed to on_accept; *out_port is the port as bound. @errors of vy_net_listen */
 VY_CHECKED struct vy_err listener_add(struct listener_set *set, const char *host, uint16_t port,
-                                      size_t port_index);
+                                      size_t port_index, uint16_t *out_port);
 /* No more clients; ports are closed. */
 void listener_set_stop(struct listener_set *set);
 /* A client that was accepted has gone. @thread the set's loop */

@@ -1,165 +1,158 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frontend/route.h"
 
-#include "base/map.h"
-#include "proto/meta.pb.h"
+#include "base/assert.h"
+#include "frontend/route_private.h"
+#include <stdio.h>
 #include <stdlib.h>
 
-#define ROUTE_GROUPS_MAX 1024U
-#define ROUTE_MAP_BYTES_MAX (4U * 1024U * 1024U)
-#define ROUTE_POLL_MS 2000U /* how long a new map may stay unknown */
-#define ROUTE_RETRY_MS 200U /* before the first map */
-#define ROUTE_CALL_DEADLINE_MS 5000U
+/* ---- groups ---- */
 
-struct route_group {
-    uint64_t id;
-    struct rpc_group *group; /* owned */
-};
-
-struct route {
-    const struct rpc_config *rpc;
-    struct rpc_group *meta;
-    struct rpc_group *meta_any;
-    struct rpc_group_call *map_call; /* NULL: none open */
-    struct vy_timer *timer;
-    uint64_t epoch; /* of the map; 0: none yet */
-    struct route_group groups[ROUTE_GROUPS_MAX];
-    size_t groups_count;
-    uint16_t slots[VY_SLOT_COUNT]; /* index into groups */
-};
-
-static void route_ask(struct route *route);
-
-static struct route_group *find_group(struct route *route, uint64_t id)
+size_t route_find_group(const struct route *route, uint64_t id)
 {
     for (size_t i = 0; i < route->groups_count; i++) {
-        if (route->groups[i].id == id) {
-            return &route->groups[i];
+        if (route->groups[i]->id == id) {
+            return i;
+        }
+    }
+    return ROUTE_GROUPS_MAX;
+}
+
+static void free_names(char **names)
+{
+    for (size_t i = 0; i < (size_t)RPC_GROUP_MEMBERS_MAX * 2; i++) {
+        free(names[i]);
+    }
+}
+
+static void free_group(struct route_group *group)
+{
+    for (size_t i = 0; i < ROUTE_WATCH_LINKS_MAX; i++) {
+        rpc_group_free(group->watches[i].group);
+    }
+    rpc_group_free(group->group);
+    free_names(group->names);
+    free(group);
+}
+
+/* Copies of the members, for links that are made later. */
+static struct vy_err keep_members(struct route_group *group, const struct rpc_group_member *members,
+                                  size_t count)
+{
+    char *names[RPC_GROUP_MEMBERS_MAX * 2] = {NULL};
+    for (size_t i = 0; i < count; i++) {
+        names[2 * i] = strdup(members[i].node);
+        names[2 * i + 1] = strdup(members[i].address);
+        if (names[2 * i] == NULL || names[2 * i + 1] == NULL) {
+            free_names(names);
+            return vy_error(VY_CODE_NOMEM, "members of a group");
+        }
+    }
+    free_names(group->names);
+    memcpy(group->names, names, sizeof(names));
+    for (size_t i = 0; i < count; i++) {
+        group->members[i] =
+            (struct rpc_group_member){.node = names[2 * i], .address = names[2 * i + 1]};
+    }
+    group->members_count = count;
+    return vy_ok();
+}
+
+static struct vy_err open_links(struct route *route, const struct route_group *group,
+                                const char *what, struct rpc_group **out)
+{
+    char name[48];
+    (void)snprintf(name, sizeof(name), "%s-%llu", what, (unsigned long long)group->id);
+    const struct rpc_group_options options = {.name = name, .peer_roles = RPC_ROLE_SHARD};
+    return rpc_group_new(route->rpc, &options, group->members, group->members_count, out);
+}
+
+static struct vy_err add_group(struct route *route, uint64_t id,
+                               const struct rpc_group_member *members, size_t count)
+{
+    if (route->groups_count == ROUTE_GROUPS_MAX) {
+        return vy_error(VY_CODE_LIMIT, "groups in the cluster map");
+    }
+    struct route_group *group = calloc(1, sizeof(*group));
+    if (group == NULL) {
+        return vy_error(VY_CODE_NOMEM, "group");
+    }
+    group->id = id;
+    struct vy_err err = keep_members(group, members, count);
+    if (!vy_failed(err)) {
+        err = open_links(route, group, "shard", &group->group);
+    }
+    if (vy_failed(err)) {
+        free_group(group);
+        return err;
+    }
+    route->groups[route->groups_count++] = group;
+    return vy_ok();
+}
+
+struct vy_err route_set_group(struct route *route, uint64_t id,
+                              const struct rpc_group_member *members, size_t count)
+{
+    const size_t index = route_find_group(route, id);
+    if (index == ROUTE_GROUPS_MAX) {
+        return add_group(route, id, members, count);
+    }
+    struct route_group *group = route->groups[index];
+    VY_TRY(keep_members(group, members, count));
+    VY_TRY(rpc_group_set_members(group->group, members, count));
+    for (size_t i = 0; i < ROUTE_WATCH_LINKS_MAX; i++) {
+        if (group->watches[i].group != NULL) {
+            VY_TRY(rpc_group_set_members(group->watches[i].group, members, count));
+        }
+    }
+    return vy_ok();
+}
+
+/* ---- watches ---- */
+
+static struct rpc_group *watch_link_at(struct route *route, struct route_group *group, size_t at)
+{
+    struct route_watch_link *link = &group->watches[at];
+    if (link->group == NULL) {
+        const struct vy_err err = open_links(route, group, "watch", &link->group);
+        if (vy_failed(err)) {
+            vy_log(route->rpc->log, VY_LOG_WARN, "frontend.link.failed", VY_LOG_ERR(err));
+            return NULL;
+        }
+    }
+    return link->group;
+}
+
+struct rpc_group *route_watch_link(struct route *route, uint64_t account_id, uint32_t *out_ticket)
+{
+    if (route->epoch == 0) {
+        return NULL;
+    }
+    const size_t index = route->slots[vy_slot_of_account(account_id)];
+    struct route_group *group = route->groups[index];
+    for (size_t i = 0; i < ROUTE_WATCH_LINKS_MAX; i++) {
+        if (group->watches[i].count < ROUTE_WATCHES_PER_LINK) {
+            struct rpc_group *link = watch_link_at(route, group, i);
+            if (link != NULL) {
+                group->watches[i].count++;
+                *out_ticket = (uint32_t)(index * ROUTE_WATCH_LINKS_MAX + i + 1);
+            }
+            return link;
         }
     }
     return NULL;
 }
 
-/* Members as rpc_group wants them; addresses become NUL-terminated in the arena. */
-static struct vy_err group_members(struct vy_arena *arena, const struct map_group *group,
-                                   struct rpc_group_member *members, size_t *out_count)
+void route_watch_done(struct route *route, uint32_t ticket)
 {
-    if (group->members_count == 0 || group->members_count > RPC_GROUP_MEMBERS_MAX) {
-        return vy_error(VY_CODE_LIMIT, "members of a group");
-    }
-    for (size_t i = 0; i < group->members_count; i++) {
-        members[i].node = vy_arena_cstr(arena, group->members[i].node);
-        members[i].address = vy_arena_cstr(arena, group->members[i].link_address);
-        if (members[i].node == NULL || members[i].address == NULL) {
-            return vy_error(VY_CODE_LIMIT, "cluster map");
-        }
-    }
-    *out_count = group->members_count;
-    return vy_ok();
+    VY_ASSERT(ticket > 0 && (ticket - 1) / ROUTE_WATCH_LINKS_MAX < route->groups_count);
+    struct route_group *group = route->groups[(ticket - 1) / ROUTE_WATCH_LINKS_MAX];
+    struct route_watch_link *link = &group->watches[(ticket - 1) % ROUTE_WATCH_LINKS_MAX];
+    VY_ASSERT(link->count > 0);
+    link->count--;
 }
 
-static struct vy_err set_group(struct route *route, struct vy_arena *arena,
-                               const struct map_group *from)
-{
-    struct rpc_group_member members[RPC_GROUP_MEMBERS_MAX];
-    size_t count = 0;
-    VY_TRY(group_members(arena, from, members, &count));
-    struct route_group *known = find_group(route, from->group_id);
-    if (known != NULL) {
-        return rpc_group_set_members(known->group, members, count);
-    }
-    if (route->groups_count == ROUTE_GROUPS_MAX) {
-        return vy_error(VY_CODE_LIMIT, "groups in the cluster map");
-    }
-    char name[32];
-    (void)snprintf(name, sizeof(name), "shard-%llu", (unsigned long long)from->group_id);
-    const struct rpc_group_options options = {.name = name, .peer_roles = RPC_ROLE_SHARD};
-    struct route_group *added = &route->groups[route->groups_count];
-    VY_TRY(rpc_group_new(route->rpc, &options, members, count, &added->group));
-    added->id = from->group_id;
-    route->groups_count++;
-    return vy_ok();
-}
-
-static struct vy_err set_slots(struct route *route, const struct cluster_map_reply *map)
-{
-    size_t covered = 0;
-    for (size_t i = 0; i < map->slots_count; i++) {
-        const struct slot_range *range = &map->slots[i];
-        const struct route_group *group = find_group(route, range->group_id);
-        if (group == NULL || range->last >= VY_SLOT_COUNT || range->first > range->last) {
-            return vy_error(VY_CODE_CORRUPT, "slot range in the cluster map");
-        }
-        for (uint32_t slot = range->first; slot <= range->last; slot++) {
-            route->slots[slot] = (uint16_t)(group - route->groups);
-            covered++;
-        }
-    }
-    return covered == VY_SLOT_COUNT ? vy_ok()
-                                    : vy_error(VY_CODE_CORRUPT, "slots missing in the cluster map");
-}
-
-static struct vy_err take_map(struct route *route, struct vy_bytes reply)
-{
-    struct vy_arena arena;
-    struct cluster_map_reply map;
-    vy_arena_init(&arena, ROUTE_MAP_BYTES_MAX);
-    struct vy_err err = vy_pb_decode(&cluster_map_reply_desc, &arena, reply, &map);
-    if (!vy_failed(err) && map.epoch > route->epoch) {
-        for (size_t i = 0; i < map.groups_count && !vy_failed(err); i++) {
-            err = set_group(route, &arena, &map.groups[i]);
-        }
-        if (!vy_failed(err)) {
-            err = set_slots(route, &map);
-        }
-        if (!vy_failed(err)) {
-            route->epoch = map.epoch;
-            vy_log(route->rpc->log, VY_LOG_INFO, "frontend.map.loaded",
-                   VY_U64("map.epoch", map.epoch), VY_U64("map.groups", map.groups_count));
-        }
-    }
-    vy_arena_deinit(&arena);
-    return err;
-}
-
-static void route_on_map(void *arg, const struct rpc_status *status, struct vy_bytes reply)
-{
-    struct route *route = arg;
-    route->map_call = NULL;
-    struct vy_err err =
-        status->code == VY_CODE_OK ? take_map(route, reply) : rpc_status_err(status);
-    if (vy_failed(err)) {
-        vy_log(route->rpc->log, VY_LOG_WARN, "frontend.map.failed", VY_LOG_ERR(err),
-               VY_STR("err.text", status->message));
-    }
-    vy_timer_start(route->timer, route->epoch == 0 ? ROUTE_RETRY_MS : ROUTE_POLL_MS);
-}
-
-static const struct rpc_call_events map_events = {.on_end = route_on_map};
-
-static void route_on_timer(void *arg)
-{
-    route_ask(arg);
-}
-
-static void route_ask(struct route *route)
-{
-    if (route->map_call != NULL) {
-        return;
-    }
-    const struct cluster_map_request request = {.known_epoch = route->epoch};
-    const struct rpc_call_options options = {.deadline_ms = ROUTE_CALL_DEADLINE_MS,
-                                             .idempotent = true};
-    struct vy_buf buf;
-    vy_buf_init(&buf, 1024);
-    vy_ignore(vy_pb_encode(&cluster_map_request_desc, &request, &buf), "a few bytes always fit");
-    route->map_call = rpc_group_call(route->meta_any, METHOD_META_CLUSTER_MAP, vy_buf_bytes(&buf),
-                                     &options, &map_events, route);
-    vy_buf_deinit(&buf);
-    if (route->map_call == NULL) {
-        vy_timer_start(route->timer, ROUTE_RETRY_MS);
-    }
-}
+/* ---- life ---- */
 
 static struct vy_err connect_meta(struct route *route, const struct route_config *config)
 {
@@ -168,10 +161,8 @@ static struct vy_err connect_meta(struct route *route, const struct route_config
         .name = "meta-any", .peer_roles = RPC_ROLE_META, .any_member = true};
     VY_TRY(rpc_group_new(config->rpc, &leader, config->meta_members, config->meta_members_count,
                          &route->meta));
-    VY_TRY(rpc_group_new(config->rpc, &any, config->meta_members, config->meta_members_count,
-                         &route->meta_any));
-    route->timer = vy_timer_new(config->rpc->loop, route_on_timer, route);
-    return route->timer == NULL ? vy_error(VY_CODE_NOMEM, "route") : vy_ok();
+    return rpc_group_new(config->rpc, &any, config->meta_members, config->meta_members_count,
+                         &route->meta_any);
 }
 
 struct vy_err route_new(const struct route_config *config, struct route **out)
@@ -180,13 +171,16 @@ struct vy_err route_new(const struct route_config *config, struct route **out)
     if (route == NULL) {
         return vy_error(VY_CODE_NOMEM, "route");
     }
+    route->config = *config;
     route->rpc = config->rpc;
-    const struct vy_err err = connect_meta(route, config);
+    struct vy_err err = connect_meta(route, config);
+    if (!vy_failed(err)) {
+        err = route_map_start(route);
+    }
     if (vy_failed(err)) {
         route_free(route);
         return err;
     }
-    route_ask(route);
     *out = route;
     return vy_ok();
 }
@@ -196,15 +190,16 @@ void route_free(struct route *route)
     if (route == NULL) {
         return;
     }
-    rpc_group_call_cancel(route->map_call);
-    vy_timer_free(route->timer);
+    route_map_stop(route);
     for (size_t i = 0; i < route->groups_count; i++) {
-        rpc_group_free(route->groups[i].group);
+        free_group(route->groups[i]);
     }
     rpc_group_free(route->meta_any);
     rpc_group_free(route->meta);
     free(route);
 }
+
+/* ---- asking ---- */
 
 struct rpc_group *route_meta(struct route *route)
 {
@@ -218,7 +213,7 @@ struct rpc_group *route_meta_any(struct route *route)
 
 static const struct route_group *group_of_account(const struct route *route, uint64_t account_id)
 {
-    return route->epoch == 0 ? NULL : &route->groups[route->slots[vy_slot_of_account(account_id)]];
+    return route->epoch == 0 ? NULL : route->groups[route->slots[vy_slot_of_account(account_id)]];
 }
 
 struct rpc_group *route_shard(struct route *route, uint64_t account_id)
@@ -231,11 +226,6 @@ uint64_t route_group_of(struct route *route, uint64_t account_id)
 {
     const struct route_group *group = group_of_account(route, account_id);
     return group == NULL ? 0 : group->id;
-}
-
-void route_refresh(struct route *route)
-{
-    route_ask(route);
 }
 
 bool route_is_ready(const struct route *route)

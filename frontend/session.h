@@ -25,8 +25,16 @@ enum session_action_kind {
     SESSION_TIMER,       /* tick no later than delay_ms from now; replaces the last one */
     SESSION_READ_STOP,   /* no more receive() until READ_START */
     SESSION_READ_START,
-    SESSION_LOG,  /* a registered event with fields */
-    SESSION_CLOSE /* flush, then close; nothing follows */
+    SESSION_LOG,     /* a registered event with fields */
+    SESSION_COMMAND, /* a command has been answered: for the metrics */
+    SESSION_CLOSE    /* flush, then close; nothing follows */
+};
+
+enum session_outcome {
+    SESSION_OUTCOME_OK,
+    SESSION_OUTCOME_NO,
+    SESSION_OUTCOME_BAD,
+    SESSION_OUTCOME_COUNT
 };
 
 enum session_target { SESSION_TO_META, SESSION_TO_SHARD };
@@ -58,6 +66,10 @@ struct session_action {
     const char *event;
     const struct vy_log_field *fields;
     size_t fields_count;
+    /* COMMAND */
+    const char *command; /* literal: its name in the core's table */
+    enum session_outcome outcome;
+    uint64_t started_ms;
     /* CLOSE */
     const char *reason; /* literal, for the log */
 };
@@ -110,6 +122,11 @@ struct session_ops {
     void (*output_drained)(struct session *session);
     /* Server shutdown: say goodbye at the next safe point (421, BYE). */
     void (*drain)(struct session *session);
+    /* The account that the session acts for has a newer epoch: it was disabled, deleted or its
+     * credentials changed (DEL-6, APP-2): say goodbye at the next safe point. is_certain is false
+     * when events were missed and it may have: sessions whose shard checks the epoch with every
+     * call then go on. Called only while account_id is set. */
+    void (*account_over)(struct session *session, bool is_certain);
     /* False: nothing to do. Cores stop producing SEND while `output_full` of the last call to
      * set_output_full holds. */
     bool (*next_action)(struct session *session, struct session_action *out);
@@ -121,4 +138,6 @@ struct session {
                          than needed */
     uint64_t now_ms;  /* set by the shell before each call: monotonic */
     uint64_t wall_ms; /* set by the shell before each call: Unix time */
+    uint64_t account_id;    /* set by the core at sign-in; 0: nobody has signed in */
+    uint64_t account_epoch; /* of that sign-in */
 };

@@ -8,7 +8,8 @@
 #include "frontend/auth/sasl.h"
 #include "frontend/imap/commands.h"
 
-#define LOGIN_FAILURES_MAX 6U /* then BYE; the budgets over connections are meta's */
+#define LOGIN_FREE_FAILURES 1U /* are answered without delay: anyone mistypes once */
+#define LOGIN_FAILURES_MAX 6U  /* then BYE; the budgets over connections are meta's */
 
 struct auth_args {
     struct vy_bytes mechanism;
@@ -109,6 +110,8 @@ static bool keep_account(struct imap_session *s, const struct sasl_done *done)
     struct imap_account *const account = &s->account;
     account->id = done->account_id;
     account->epoch = done->account_epoch;
+    s->base.account_id = done->account_id;
+    s->base.account_epoch = done->account_epoch;
     vy_buf_append(&account->token, done->session_token);
     vy_buf_append(&account->name, done->account_name);
     account->actor = (struct shard_actor){
@@ -139,6 +142,12 @@ static void end_logged_in(struct imap_session *s, const struct sasl_done *done)
     imap_end_line(s, kept);
 }
 
+static bool is_failed_guess(enum sasl_result result)
+{
+    return result == SASL_RESULT_REFUSED || result == SASL_RESULT_DISABLED ||
+           result == SASL_RESULT_LIMITED;
+}
+
 static void end_refused(struct imap_session *s, const struct sasl_done *done)
 {
     const char *text = sasl_result_text(done->result);
@@ -156,6 +165,11 @@ static void end_refused(struct imap_session *s, const struct sasl_done *done)
         imap_end_no(s, sasl_result_imap_code(done->result), text);
     }
     s->login_failures++;
+    if (is_failed_guess(done->result) && s->login_failures > LOGIN_FREE_FAILURES &&
+        s->login_failures < LOGIN_FAILURES_MAX && !s->peer.is_trusted) {
+        const uint64_t failures = s->login_failures - LOGIN_FREE_FAILURES;
+        s->run.hold_ms = s->base.now_ms + s->limits->auth_delay_ms * failures;
+    }
     if (s->login_failures >= LOGIN_FAILURES_MAX) {
         vy_buf_append_cstr(&s->out, "* BYE Too many failed logins\r\n");
         s->run.closes = true;

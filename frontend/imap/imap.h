@@ -96,6 +96,8 @@ struct imap_run {
     void (*on_free)(struct imap_session *s); /* gives back heap memory of args and state */
     struct vy_buf text;        /* owned; the command as sent: arguments borrow from it */
     struct vy_bytes last_line; /* tagged line without its tag; set by imap_end_* */
+    uint64_t started_ms;
+    uint64_t hold_ms; /* its answer waits until then; 0: for nothing */
     bool is_over;
     bool is_synced;
     bool wants_sync; /* as if the row had IMAP_SYNC */
@@ -138,7 +140,8 @@ struct imap_session {
     bool is_starting_tls;
     bool is_closing; /* CLOSE is queued: nothing else is done */
     bool is_draining;
-    bool is_eof; /* the client sends no more */
+    bool is_account_over; /* BYE at the next safe point: the account has a newer epoch */
+    bool is_eof;          /* the client sends no more */
     bool is_read_stopped;
     uint32_t enabled; /* IMAP_ENABLED_* */
     uint32_t bad_commands;

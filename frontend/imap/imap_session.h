@@ -15,6 +15,7 @@ struct imap_limits {
     uint32_t pipelined_commands_max;    /* then reading stops */
     uint32_t bad_commands_max;          /* then BYE */
     uint32_t login_timeout_ms;
+    uint32_t auth_delay_ms;   /* times the failures so far, from the second; 0 for trusted peers */
     uint32_t idle_timeout_ms; /* autologout, in IDLE too: RFC 3501 section 5.4, RFC 2177 */
 };
 struct imap_limits imap_limits_default(void);

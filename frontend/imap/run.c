@@ -50,7 +50,8 @@ void imap_run_refuse(struct imap_session *s, const char *text)
 void imap_run_claim(struct imap_session *s, const struct imap_command *row, struct vy_bytes tag)
 {
     VY_ASSERT(s->run.row == NULL);
-    s->run = (struct imap_run){.row = row, .tag = tag, .text = s->reader.text};
+    s->run = (struct imap_run){
+        .row = row, .tag = tag, .text = s->reader.text, .started_ms = s->base.now_ms};
     vy_buf_init(&s->reader.text, s->run.text.limit_bytes);
     imap_reader_reset(&s->reader);
 }
@@ -218,8 +219,24 @@ static bool wants_sync(const struct imap_session *s)
            imap_view_is_behind(s->view);
 }
 
+static void report_command(struct imap_session *s)
+{
+    const struct vy_bytes line = s->run.last_line;
+    struct imap_action *const item = imap_action_new(s, SESSION_COMMAND, 0);
+    if (item != NULL) {
+        item->action.command = s->run.row->name;
+        item->action.started_ms = s->run.started_ms;
+        item->action.outcome = vy_bytes_starts_with(line, VY_LIT("OK"))   ? SESSION_OUTCOME_OK
+                               : vy_bytes_starts_with(line, VY_LIT("NO")) ? SESSION_OUTCOME_NO
+                                                                          : SESSION_OUTCOME_BAD;
+    }
+}
+
 bool imap_run_complete(struct imap_session *s)
 {
+    if (s->run.hold_ms > s->base.now_ms && !s->is_draining) {
+        return false; /* the answer to a failed sign-in takes its time (5.6) */
+    }
     if (wants_sync(s)) {
         s->run.is_synced = true;
         imap_sync_start(s);
@@ -231,6 +248,7 @@ bool imap_run_complete(struct imap_session *s)
     vy_buf_append_byte(&s->out, ' ');
     vy_buf_append(&s->out, s->run.last_line);
     vy_buf_append_cstr(&s->out, "\r\n");
+    report_command(s);
     if (s->run.closes) {
         imap_session_close(s, "logout");
     }

@@ -24,6 +24,7 @@ struct imap_limits imap_limits_default(void)
         .pipelined_commands_max = 32,
         .bad_commands_max = 20,
         .login_timeout_ms = 60000,
+        .auth_delay_ms = 1000,
         .idle_timeout_ms = 1800000,
     };
 }
@@ -157,11 +158,19 @@ static uint64_t next_deadline(const struct imap_session *s)
     return deadline;
 }
 
+/* When tick() is to be called: a deadline, or an answer that was held back. */
+static uint64_t next_wake(const struct imap_session *s)
+{
+    const uint64_t deadline = next_deadline(s);
+    return s->run.is_over && s->run.hold_ms > s->base.now_ms ? VY_MIN(deadline, s->run.hold_ms)
+                                                             : deadline;
+}
+
 /* The timer is armed for the first deadline only: most deadlines move on before they are due, and
  * then the tick just arms it again. */
 static void arm_timer(struct imap_session *s)
 {
-    const uint64_t deadline = next_deadline(s);
+    const uint64_t deadline = next_wake(s);
     if (deadline == UINT64_MAX || (s->timer_ms != 0 && s->timer_ms <= deadline)) {
         return;
     }
@@ -300,7 +309,10 @@ static bool is_waiting_for_client(const struct imap_session *s)
 static void end_when_asked(struct imap_session *s)
 {
     const bool is_idling = s->run.row == NULL || s->run.on_line != NULL;
-    if (s->is_eof && is_waiting_for_client(s)) {
+    if (s->is_account_over && is_idling) {
+        imap_session_bye(s, "[UNAVAILABLE] Session is over, sign in again",
+                         "account epoch is over");
+    } else if (s->is_eof && is_waiting_for_client(s)) {
         imap_session_close(s, "client closed");
     } else if (s->is_draining && is_idling) {
         imap_session_bye(s, "[UNAVAILABLE] Server is shutting down, connect again", "drained");
@@ -476,6 +488,14 @@ static void session_drain(struct session *base)
     session_run(s);
 }
 
+/* When events were missed nothing is done: the shard refuses an old epoch with every call. */
+static void session_account_over(struct session *base, bool is_certain)
+{
+    struct imap_session *const s = session_of(base);
+    s->is_account_over = s->is_account_over || is_certain;
+    session_run(s);
+}
+
 static void forget_given(struct imap_session *s)
 {
     free(s->given);
@@ -524,6 +544,7 @@ static const struct session_ops imap_session_ops = {
     .hash_done = session_hash_done,
     .output_drained = session_output_drained,
     .drain = session_drain,
+    .account_over = session_account_over,
     .next_action = session_next_action,
 };
 

@@ -58,6 +58,7 @@ static void take_actions(struct fixture *f)
         case SESSION_HASH:
         case SESSION_TIMER:
         case SESSION_LOG:
+        case SESSION_COMMAND:
             break;
         }
     }

@@ -22,6 +22,8 @@ static void sign_in(struct smtp_session *s, const struct sasl_done *done)
 {
     s->is_signed_in = true;
     s->account_id = done->account_id;
+    s->base.account_id = done->account_id;
+    s->base.account_epoch = done->account_epoch;
     s->auth_failures = 0;
     vy_buf_reset(&s->account_name);
     vy_buf_append(&s->account_name, done->account_name);

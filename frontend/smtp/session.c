@@ -354,6 +354,13 @@ static void session_drain(struct session *session)
     }
 }
 
+/* Whether or not it is certain: a client connects again and signs in, or cannot. */
+static void session_account_over(struct session *session, bool is_certain)
+{
+    (void)is_certain;
+    session_drain(session);
+}
+
 /* ---- time ---- */
 
 bool smtp_has_body_input(const struct smtp_session *s)
@@ -447,7 +454,7 @@ static void session_free(struct session *session)
         .call_data = session_call_data, .call_ended = session_call_ended,                          \
         .call_writable = session_call_writable, .hash_done = session_hash_done,                    \
         .output_drained = session_output_drained, .drain = session_drain,                          \
-        .next_action = session_next_action,                                                        \
+        .account_over = session_account_over, .next_action = session_next_action,                  \
     }
 static const struct session_ops smtp_ops[] = {
     [SMTP_SERVICE_MX] = SMTP_OPS("smtp"),

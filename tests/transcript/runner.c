@@ -232,6 +232,7 @@ static void perform(struct transcript *t, const struct session_action *action)
         break;
     case SESSION_TIMER:
     case SESSION_LOG:
+    case SESSION_COMMAND:
         break;
     }
 }

@@ -147,6 +147,8 @@ static void perform(struct smtp_driver *d, const struct session_action *action)
         VY_ASSERT(action->level >= VY_LOG_WARN); /* AUTH-2: nothing a client does is an error */
         (void)snprintf(d->last_event, sizeof(d->last_event), "%s", action->event);
         break;
+    case SESSION_COMMAND:
+        break;
     case SESSION_CLOSE:
         d->is_closed = true;
         break;
