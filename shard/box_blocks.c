@@ -276,6 +276,19 @@ static void drop_empty(struct box *box, struct tx *tx, size_t place)
     remove_block(box, place);
 }
 
+/* The left neighbour is looked up in the database when it is not cached: which blocks exist must not
+ * depend on what a replica happens to have in memory (P10). */
+static void settle_shrunk(struct box *box, struct tx *tx, struct box_block *block)
+{
+    if (block->block.count > BOX_JOIN_MESSAGES_MAX || block->key_uid <= 1) {
+        return;
+    }
+    struct box_block *left = find_floor(box, tx, block->key_uid - 1);
+    if (left != NULL && left->block.count + block->block.count <= BOX_JOIN_MESSAGES_MAX) {
+        join_left(box, tx, left, block);
+    }
+}
+
 void box_drop_marked(struct box *box, struct tx *tx)
 {
     for (size_t i = box->block_count; i-- > 0;) {
@@ -284,15 +297,16 @@ void box_drop_marked(struct box *box, struct tx *tx)
             continue;
         }
         block_drop_rows(&block->block, block->drop);
-        block->has_drop = false;
         if (block->block.count == 0) {
             drop_empty(box, tx, i);
-            continue;
         }
-        struct box_block *left = i == 0 ? NULL : box->blocks[i - 1];
-        if (left != NULL && !left->has_drop && left->cover_uid == block->key_uid - 1 &&
-            left->block.count + block->block.count <= BOX_JOIN_MESSAGES_MAX) {
-            join_left(box, tx, left, block);
+    }
+    /* From the end: what is read in or joined stands before the blocks already done. */
+    for (size_t i = box->block_count; i-- > 0;) {
+        struct box_block *block = box->blocks[i];
+        if (block->has_drop) {
+            block->has_drop = false;
+            settle_shrunk(box, tx, block);
         }
     }
 }

@@ -29,11 +29,11 @@ void change_note(struct apply *apply, struct box *box, uint64_t modseq, enum cha
     const struct shard_key key = keys_change(box->account_id, box->mailbox_id, modseq);
     VY_CLEANUP(vy_buf_deinit) struct vy_buf value;
 
+    vy_buf_init(&value, CHANGE_RECORD_BYTES_MAX);
     if (uids->failed) {
         tx_fail(apply->tx, vy_error(VY_CODE_NOMEM, "collect changed uids"));
         return;
     }
-    vy_buf_init(&value, CHANGE_RECORD_BYTES_MAX);
     vy_buf_append_byte(&value, (uint8_t)kind);
     uids_encode(uids, &value);
     if (vy_failed(vy_buf_error(&value))) {

@@ -2,6 +2,66 @@
 #include "shard/changes.h"
 #include "base/assert.h"
 #include "shard/change.h"
+#include <stdlib.h>
+
+/*
+ * A UID is added once and expunged once, so the order of records does not matter: the ranges of
+ * each kind are gathered, then sorted and merged once.
+ */
+struct pile {
+    struct uid_range *items; /* arena; in any order */
+    size_t count;
+    size_t capacity;
+    uint64_t uid_count; /* repetitions counted as well */
+};
+
+static bool pile_up(struct vy_arena *arena, struct pile *pile, const struct uid_ranges *uids)
+{
+    if (uids->count > pile->capacity - pile->count) {
+        const size_t capacity = 2 * (pile->capacity + uids->count);
+        struct uid_range *items = VY_ARENA_ARRAY(arena, capacity, struct uid_range);
+        if (items == NULL) {
+            return false;
+        }
+        if (pile->count > 0) {
+            memcpy(items, pile->items, pile->count * sizeof(*items));
+        }
+        pile->items = items;
+        pile->capacity = capacity;
+    }
+    if (uids->count > 0) {
+        memcpy(pile->items + pile->count, uids->items, uids->count * sizeof(*uids->items));
+    }
+    pile->count += uids->count;
+    pile->uid_count += uids_count(uids);
+    return true;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const struct uid_range *left = a;
+    const struct uid_range *right = b;
+
+    return left->first < right->first ? -1 : left->first > right->first;
+}
+
+static void merge(struct pile *pile, struct uid_ranges *out)
+{
+    if (pile->count == 0) {
+        return;
+    }
+    qsort(pile->items, pile->count, sizeof(*pile->items), compare_ranges);
+    struct uid_range run = pile->items[0];
+    for (size_t i = 1; i < pile->count; i++) {
+        if (pile->items[i].first <= run.last) {
+            run.last = VY_MAX(run.last, pile->items[i].last);
+            continue;
+        }
+        uids_add_range(out, run.first, run.last);
+        run = pile->items[i];
+    }
+    uids_add_range(out, run.first, run.last);
+}
 
 static struct vy_err check_sets(const struct changes *changes)
 {
@@ -10,40 +70,27 @@ static struct vy_err check_sets(const struct changes *changes)
                : vy_ok();
 }
 
-static void join(struct uid_ranges *into, const struct uid_ranges *more)
+static struct vy_err fold(struct vy_arena *arena, struct pile piles[CHANGE_EXPUNGED + 1],
+                          struct changes *out)
 {
-    const struct uid_ranges old = *into;
+    struct uid_ranges added;
+    struct uid_ranges flagged;
 
-    uids_union(&old, more, into);
+    uids_init(&added, arena);
+    uids_init(&flagged, arena);
+    merge(&piles[CHANGE_EXPUNGED], &out->vanished);
+    merge(&piles[CHANGE_ADDED], &added);
+    merge(&piles[CHANGE_FLAGS], &flagged);
+    uids_subtract(&added, &out->vanished, &out->fresh);
+    uids_subtract(&flagged, &out->vanished, &out->changed);
+    return check_sets(out);
 }
 
-static void take_out(struct uid_ranges *from, const struct uid_ranges *gone)
-{
-    const struct uid_ranges old = *from;
-
-    uids_subtract(&old, gone, from);
-}
-
-static void fold(struct changes *changes, const struct change_record *record)
-{
-    switch (record->kind) {
-    case CHANGE_ADDED:
-        join(&changes->fresh, &record->uids);
-        break;
-    case CHANGE_FLAGS:
-        join(&changes->changed, &record->uids);
-        break;
-    case CHANGE_EXPUNGED:
-        join(&changes->vanished, &record->uids);
-        take_out(&changes->fresh, &record->uids);
-        take_out(&changes->changed, &record->uids);
-        break;
-    }
-}
-
-static struct vy_err fold_records(struct store_iter *iter, struct vy_arena *arena,
+static struct vy_err read_records(struct store_iter *iter, struct vy_arena *arena,
                                   struct changes *out)
 {
+    struct pile piles[CHANGE_EXPUNGED + 1] = {{.items = NULL}};
+
     for (; iter->is_valid; store_iter_next(iter)) {
         struct change_record record;
         uint64_t mailbox_id = 0;
@@ -51,16 +98,18 @@ static struct vy_err fold_records(struct store_iter *iter, struct vy_arena *aren
         if (!keys_parse_modseq(iter->key, &mailbox_id, &modseq)) {
             return vy_error(VY_CODE_CORRUPT, "read change record key");
         }
-        if (uids_count(&out->changed) >= CHANGES_FLAGS_MAX) {
+        if (piles[CHANGE_FLAGS].uid_count >= CHANGES_FLAGS_MAX) {
             out->is_cut = true;
-            return vy_ok();
+            break;
         }
         VY_TRY(change_decode(iter->value, arena, &record));
-        fold(out, &record);
-        VY_TRY(check_sets(out));
+        if (!pile_up(arena, &piles[record.kind], &record.uids)) {
+            return vy_error(VY_CODE_LIMIT, "read changes");
+        }
         out->up_to_modseq = modseq;
     }
-    return store_iter_error(iter);
+    VY_TRY(store_iter_error(iter));
+    return fold(arena, piles, out);
 }
 
 /* No records reach back so far: everything that is there may be new, everything that is not there
@@ -117,8 +166,9 @@ struct vy_err changes_read(const struct store_reader *reader, struct vy_arena *a
     }
     const struct shard_key first = keys_change(account_id, mailbox_id, after_modseq + 1);
     const struct store_range range = {.from = shard_key_bytes(&first), .to = shard_key_bytes(&end)};
+    out->up_to_modseq = after_modseq;
     VY_TRY(store_iter_new(reader, shard_store_family(SHARD_CHG), &range, &iter));
-    const struct vy_err err = fold_records(iter, arena, out);
+    const struct vy_err err = read_records(iter, arena, out);
     store_iter_free(iter);
     if (!vy_failed(err) && !out->is_cut) {
         out->up_to_modseq = row->highest_modseq;

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What changed in a mailbox behind a modseq, from its change records; where those are gone, from
- * the index blocks. Later records win over earlier ones.
+ * the index blocks.
  *
  * @thread  a worker
  */

@@ -30,10 +30,10 @@ static void flush_gone(struct expunge *expunge)
         keys_gone(box->account_id, box->mailbox_id, expunge->modseq, expunge->part);
     VY_CLEANUP(vy_buf_deinit) struct vy_buf value;
 
+    vy_buf_init(&value, GONE_ROW_BYTES_MAX);
     if (expunge->gone->count == 0) {
         return;
     }
-    vy_buf_init(&value, GONE_ROW_BYTES_MAX);
     block_encode(expunge->gone, &value);
     if (vy_failed(vy_buf_error(&value))) {
         tx_fail(expunge->apply->tx, vy_error(VY_CODE_NOMEM, "encode expunged messages"));

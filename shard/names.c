@@ -71,10 +71,10 @@ struct vy_err names_open(const struct seal_keys *keys, uint64_t account_id, stru
 {
     VY_CLEANUP(vy_buf_deinit) struct vy_buf text;
 
+    vy_buf_init(&text, NAMES_MAILBOX_BYTES_MAX);
     if (hash.len != SHARD_HASH_BYTES) {
         return vy_error(VY_CODE_CORRUPT, "read name hash");
     }
-    vy_buf_init(&text, NAMES_MAILBOX_BYTES_MAX);
     const struct shard_key row_key = keys_name(account_id, hash);
     VY_TRY(seal_open(keys, shard_key_bytes(&row_key), sealed, &text));
     return vy_arena_dup(arena, vy_buf_bytes(&text), out);

@@ -105,6 +105,9 @@ static bool store_keywords(const struct store_run *run, struct block *block, uin
     if (!run->has_keywords && (!block->has_keywords || run->cmd->mode != STORE_MODE_REPLACE)) {
         return false;
     }
+    if (!block->has_keywords && run->cmd->mode == STORE_MODE_REMOVE) {
+        return false; /* and the block stays without a column for them */
+    }
     block_use_keywords(block);
     for (uint32_t w = 0; w < BLOCK_KEYWORD_WORDS; w++) {
         uint64_t *word = &block->keywords[index].words[w];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/uids.h"
 #include "base/assert.h"
+#include "mail/uidset.h"
 
 void uids_init(struct uid_ranges *uids, struct vy_arena *arena)
 {
@@ -144,4 +145,49 @@ void uids_subtract(const struct uid_ranges *a, const struct uid_ranges *b, struc
             uids_add_range(out, (uint32_t)first, last);
         }
     }
+}
+
+/* ---- the compact form ---- */
+
+struct vy_err uids_decode(struct vy_arena *arena, struct vy_bytes encoded, struct uid_ranges *out)
+{
+    struct uidset_reader reader = uidset_reader(encoded);
+    uint32_t first = 0;
+    uint32_t last = 0;
+
+    uids_init(out, arena);
+    while (!out->failed && uidset_read_range(&reader, &first, &last)) {
+        uids_add_range(out, first, last);
+    }
+    if (reader.is_corrupt) {
+        return vy_error(VY_CODE_SYNTAX, "read uid set");
+    }
+    return out->failed ? vy_error(VY_CODE_LIMIT, "read uid set") : vy_ok();
+}
+
+void uids_encode(const struct uid_ranges *uids, struct vy_buf *out)
+{
+    struct uidset_writer writer = {.last = 0};
+
+    for (size_t i = 0; i < uids->count; i++) {
+        uidset_write_range(&writer, out, uids->items[i].first, uids->items[i].last);
+    }
+}
+
+struct vy_err uids_encode_arena(const struct uid_ranges *uids, struct vy_arena *arena,
+                                struct vy_bytes *out)
+{
+    VY_CLEANUP(vy_buf_deinit) struct vy_buf encoded;
+
+    vy_buf_init(&encoded, (size_t)UIDS_RANGES_MAX * UIDSET_RANGE_BYTES_MAX);
+    if (uids->failed) {
+        return vy_error(VY_CODE_LIMIT, "encode uid set");
+    }
+    *out = vy_bytes(NULL, 0);
+    if (uids->count == 0) {
+        return vy_ok();
+    }
+    uids_encode(uids, &encoded);
+    VY_TRY(vy_buf_error(&encoded));
+    return vy_arena_dup(arena, vy_buf_bytes(&encoded), out);
 }
