@@ -62,6 +62,7 @@ static void clear_stored(struct delivery *delivery)
     }
 }
 
+/* The result is gone after this step; what is told of it stays. */
 static void note_stored(struct call *call, const struct shard_result *result)
 {
     struct delivery *delivery = call->state;
@@ -69,11 +70,12 @@ static void note_stored(struct call *call, const struct shard_result *result)
 
     for (size_t i = 0; i < result->recipients_count; i++) {
         const struct recipient_result *from = &result->recipients[i];
-        delivery->results[i] =
-            (struct deliver_result){.account_id = from->account_id,
-                                    .outcome = (enum deliver_outcome)from->outcome,
-                                    .email_id = from->email_id,
-                                    .uid = from->uid};
+        struct deliver_result *to = &delivery->results[i];
+        *to = (struct deliver_result){.account_id = from->account_id,
+                                      .outcome = (enum deliver_outcome)from->outcome,
+                                      .uid = from->uid};
+        vy_ignore(vy_arena_dup(&call->arena, from->email_id, &to->email_id),
+                  "an outcome without its id is an outcome");
     }
     if (result->code == SHARD_CODE_DONE) {
         stats->messages_stored += result->recipients_count;
@@ -284,10 +286,10 @@ static struct vy_err make_prefix(struct call *call, struct vy_bytes address, str
     const struct message_deliver_request *request = deliver_request(call);
     VY_CLEANUP(vy_buf_deinit) struct vy_buf text;
 
+    vy_buf_init(&text, INGEST_PREFIX_BYTES_MAX);
     if (!is_one_line(request->reverse_path) || !is_one_line(address)) {
         return vy_error(VY_CODE_ARGUMENT, "address of a delivery");
     }
-    vy_buf_init(&text, INGEST_PREFIX_BYTES_MAX);
     vy_buf_append_cstr(&text, "Return-Path: <");
     vy_buf_append(&text, request->reverse_path);
     vy_buf_append_cstr(&text, ">\r\n");

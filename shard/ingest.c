@@ -239,7 +239,7 @@ static void on_staged(struct call *call, const struct shard_result *result)
         ingest->stage_copy++;
         stage_next(call);
     } else if (result->code == SHARD_CODE_NO_INIT && copy->entry != NULL &&
-               call->init_tries++ < CALL_INIT_TRIES_MAX) {
+               copy->init_tries++ < CALL_INIT_TRIES_MAX) {
         ingest_init_account(ingest, copy->entry, stage_again);
     } else if (ingest->refuse != NULL) {
         ingest->refuse(call, ingest->stage_copy, result->code);

@@ -37,6 +37,7 @@ struct ingest_copy {
     uint8_t email_id[SHARD_ID_BYTES];
     uint64_t size_bytes;
     uint32_t crc;
+    unsigned init_tries;
     bool no_message_id;
     struct vy_bytes row; /* sealed email row */
     struct vy_bytes hashes[SHARD_THREAD_HASHES_MAX];

@@ -2,3 +2,10 @@
 # How messages come in and are read: APPEND, delivery, FETCH, SEARCH.
 target_sources(shard PRIVATE append.c body.c deliver.c fetch.c fetch_message.c fetch_rows.c fetch_section.c ingest.c
   ingest_seal.c search.c search_keys.c search_message.c)
+
+if(VOLARY_TESTS)
+  # The fixture is compiled into each test: shard_testlib is declared behind this file.
+  foreach(test ingest fetch search)
+    volary_test(shard_${test}_test SOURCES ${test}_test.c reads_fixture.c LINK shard_testlib)
+  endforeach()
+endif()
