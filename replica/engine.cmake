@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# The consensus half: core, log, writer, proposals, reads, frames.
+volary_library(replica
+  SOURCES core.c core_guard.c core_members.c entry.c frame.c identity.c lead.c log.c peer.c queue.c read.c replica.c
+    replica_facts.c writer.c
+  LINK replica_store base base_io dep::raft Threads::Threads)
+
+if(VOLARY_TESTS)
+  volary_library(replica_testlib SOURCES replica_fixture.c LINK replica testlib dep::cmocka)
+endif()
+volary_test(replica_test SOURCES replica_test.c LINK replica_testlib)

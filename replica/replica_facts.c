@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a replica tells about itself. */
+#include "replica/replica_private.h"
+
+struct store *replica_store(struct replica *replica)
+{
+    return replica->store;
+}
+
+struct vy_err replica_snapshot(struct replica *replica, struct store_snapshot **out,
+                               uint64_t *applied_index)
+{
+    const uint64_t index = writer_applied_index(replica->writer); /* before: at least this much */
+    VY_TRY(store_snapshot_new(replica->store, out));
+    if (applied_index != NULL) {
+        *applied_index = index;
+    }
+    return vy_ok();
+}
+
+void replica_get_identity(const struct replica *replica, struct replica_identity *out)
+{
+    *out = replica->identity;
+}
+
+size_t replica_get_members(const struct replica *replica, struct replica_member *out,
+                           size_t out_max)
+{
+    return core_members(replica->core, out, out_max);
+}
+
+void replica_get_status(const struct replica *replica, struct replica_status *out)
+{
+    *out = replica->counts;
+    out->role = replica_is_running(replica) ? core_role(replica->core) : REPLICA_ROLE_STOPPED;
+    out->term = core_term(replica->core);
+    out->commit_index = core_commit_index(replica->core);
+    out->applied_index = replica->applied.index;
+    out->persisted_index = core_persisted_index(replica->core);
+    out->last_index = log_tail_next(&replica->tail) - 1;
+    out->digest = replica->applied.digest;
+    out->inflight_bytes = replica->queue.inflight_bytes;
+    out->tail_bytes = replica->tail.bytes;
+    out->entries_appended = replica->written.entries_appended;
+    out->entries_applied = replica->written.entries_applied;
+    out->commands_applied = replica->written.commands_applied;
+    out->sync_count = replica->written.sync_count;
+    out->sync_us = replica->written.sync_us;
+    out->batch_count = replica->written.batch_count;
+    out->batch_bytes = replica->written.batch_bytes;
+    out->is_full = replica->is_full;
+}

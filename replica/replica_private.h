@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The body of a replica. replica.c opens, starts, stops and carries events; queue.c holds
+ * proposals, read.c reads, lead.c leadership and clocks, peer.c frames, identity.c who it is. All
+ * on the loop.
+ */
+#include "replica/frame.h"
+#include "replica/writer.h"
+
+enum replica_life {
+    REPLICA_LIFE_OPEN,
+    REPLICA_LIFE_RUNNING,
+    REPLICA_LIFE_STOPPING, /* waits for the writer */
+    REPLICA_LIFE_STOPPED
+};
+
+struct replica_queue {
+    struct vy_list waiting; /* struct proposal: not in the log */
+    struct vy_list flights; /* struct flight: in the log, not applied */
+    uint64_t waiting_bytes;
+    uint64_t inflight_bytes;
+    size_t flight_count;
+    bool is_flush_posted;
+    struct vy_timer *timer; /* owned; deadlines of proposals and reads */
+    uint64_t timer_ms;      /* when it is due; UINT64_MAX: it rests */
+    uint64_t space_checked_ms;
+};
+
+struct replica_reads {
+    struct vy_list waiting; /* struct read: for the next round */
+    struct vy_list asked;   /* struct read: in the round on its way */
+    struct vy_list ready;   /* struct read: confirmed; wait for applying */
+    size_t count;
+    uint64_t round; /* of `asked` */
+    uint64_t round_index;
+    uint64_t round_sent_ms;
+    uint64_t confirmed;     /* bits by member's place */
+    struct vy_timer *timer; /* owned; asks again */
+};
+
+struct replica_peer {
+    uint64_t id;
+    uint64_t incarnation; /* newest heard of */
+    uint64_t number;
+    int64_t clock_offset_ms; /* its wall clock less ours */
+    bool is_heard;
+};
+
+struct replica_outgoing;
+
+struct replica {
+    struct replica_config config; /* strings owned */
+    char *dir;
+    char *name;
+    char *ticket_path;
+    struct vy_log log;
+    struct vy_log_field log_context[1];
+    enum replica_life life;
+    atomic_bool is_dead; /* the disk failed */
+
+    struct store *store; /* owned */
+    struct replica_identity identity;
+    char *address; /* owned; its own */
+    struct core *core;
+    struct writer *writer;
+    struct log_tail tail;
+    struct log_loaded loaded; /* until the start */
+    struct writer_applied applied;
+    struct writer_stats written;
+    uint64_t ticket_done;
+    uint64_t ticket_hard; /* messages wait for it */
+
+    struct vy_timer *timer; /* owned; raft's */
+    bool is_settle_posted;
+    struct replica_queue queue;
+    struct replica_reads reads;
+    struct vy_list outbox; /* struct replica_outgoing: behind ticket_hard */
+    uint64_t outbox_bytes;
+    uint64_t frame_number;
+    struct replica_peer peers[REPLICA_MEMBERS_MAX];
+    size_t peer_count;
+
+    bool is_leader; /* told to the state machine */
+    uint64_t leader_term;
+    uint64_t led_term; /* proposals and reads in hand are of this term */
+    uint64_t known_leader;
+    bool was_candidate;
+    uint64_t transfer_to; /* 0: none */
+    replica_read_fn transfer_fn;
+    void *transfer_arg;
+    uint64_t last_time_ms; /* of the newest entry's time, and when that was */
+    uint64_t last_time_mono_ms;
+    bool is_clock_off;
+
+    vy_loop_fn stop_fn;
+    void *stop_arg;
+    bool is_full;
+    struct replica_status counts; /* those counted on the loop */
+};
+
+/* replica.c */
+uint64_t replica_now_ms(const struct replica *replica);
+bool replica_is_running(const struct replica *replica);
+/* After every call of the core: ends the process on its failure, wakes the writer, arms the timer,
+ * asks for a settling. */
+void replica_stepped(struct replica *replica, struct vy_err err);
+void replica_want_settle(struct replica *replica);
+void replica_fail(struct replica *replica, struct vy_err err, uint64_t index);
+
+/* identity.c: opens the store and fills identity, address, loaded, applied. */
+VY_CHECKED struct vy_err replica_open_identity(struct replica *replica);
+
+/* queue.c */
+VY_CHECKED struct vy_err queue_init(struct replica *replica);
+void queue_deinit(struct replica *replica);
+void queue_flush(struct replica *replica);
+void queue_want_flush(struct replica *replica);
+void queue_answer(struct replica *replica, struct writer_outcome *outcome);
+/* Leadership or the life is over. What is in the log stays until it is applied, unanswered. */
+void queue_fail_waiting(struct replica *replica, struct vy_err err);
+void queue_fail_flights(struct replica *replica, struct vy_err err);
+void queue_drop_flight(struct replica *replica, struct flight *flight); /* its entry was cut */
+void queue_arm(struct replica *replica, uint64_t deadline_ms);
+void queue_check_space(struct replica *replica);
+
+/* read.c */
+VY_CHECKED struct vy_err read_init(struct replica *replica);
+void read_deinit(struct replica *replica);
+void read_progress(struct replica *replica); /* starts rounds, answers what may be answered */
+void read_fail_all(struct replica *replica, struct vy_err err);
+uint64_t read_expire(struct replica *replica, uint64_t now_ms); /* the next deadline */
+void read_on_message(struct replica *replica, uint64_t from, const struct core_message *message);
+
+/* lead.c */
+void lead_settle(struct replica *replica);
+uint64_t lead_entry_time(struct replica *replica);
+void lead_note_time(struct replica *replica, const struct entry *entry);
+
+/* peer.c */
+void peer_init(struct replica *replica);
+void peer_deinit(struct replica *replica);
+void peer_send(struct replica *replica, uint64_t to, const struct core_message *message);
+void peer_release(struct replica *replica); /* what waited for a ticket that is done now */
