@@ -92,15 +92,24 @@ static void respond(struct grpc_call *call)
     (void)nghttp2_submit_response(http, call->stream_id, headers, 2, &provider);
 }
 
+static void refuse_reply(struct grpc_call *call)
+{
+    vy_buf_reset(&call->out);
+    grpc_call_end(call, vy_code_grpc_status(VY_CODE_LIMIT),
+                  "the reply is larger than 4 MiB; ask for fewer rows");
+}
+
 void grpc_call_append(struct grpc_call *call, struct vy_bytes message)
 {
+    if (message.len > GRPC_MESSAGE_BYTES_MAX) {
+        refuse_reply(call);
+        return;
+    }
     vy_buf_append_byte(&call->out, 0);
     vy_buf_append_be32(&call->out, (uint32_t)message.len);
     vy_buf_append(&call->out, message);
     if (vy_failed(vy_buf_error(&call->out))) {
-        vy_buf_reset(&call->out);
-        grpc_call_end(call, vy_code_grpc_status(VY_CODE_LIMIT),
-                      "the reply is larger than 4 MiB; ask for fewer rows");
+        refuse_reply(call);
         return;
     }
     respond(call);

@@ -335,15 +335,18 @@ static struct vy_err submit(struct grpc_client *client, const char *path, uint64
 static struct vy_err run(struct grpc_client *client, uint64_t deadline_ms)
 {
     struct exchange *now = client->now;
-    while (!now->is_closed) {
+    for (;;) {
         size_t len = 0;
         now->is_written = true; /* from here on nobody can tell */
         VY_TRY(send_frames(client, deadline_ms));
-        if (!now->is_closed) {
-            VY_TRY(receive_frames(client, deadline_ms, &len));
+        if (now->is_closed) {
+            return vy_ok();
         }
+        if (nghttp2_session_want_read(client->http) == 0) { /* our GOAWAY has gone out */
+            return vy_error(VY_CODE_SYNTAX, "the server does not speak HTTP/2");
+        }
+        VY_TRY(receive_frames(client, deadline_ms, &len));
     }
-    return vy_ok();
 }
 
 /* The one message of a unary reply. */

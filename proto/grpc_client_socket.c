@@ -446,24 +446,6 @@ void grpc_socket_free(struct grpc_socket *socket)
 
 /* ---- bytes ---- */
 
-struct vy_err grpc_socket_send(struct grpc_socket *socket, struct vy_bytes bytes,
-                               uint64_t deadline_ms)
-{
-    if (socket->ssl == NULL) {
-        return send_raw(socket->fd, bytes, deadline_ms);
-    }
-    while (bytes.len > 0) {
-        size_t taken = 0;
-        if (SSL_write_ex(socket->ssl, bytes.data, VY_MIN(bytes.len, CIPHER_BYTES), &taken) != 1) {
-            ERR_clear_error();
-            return vy_error(VY_CODE_CLOSED, "TLS failed");
-        }
-        VY_TRY(flush_tls(socket, deadline_ms));
-        bytes = vy_bytes_from(bytes, taken);
-    }
-    return vy_ok();
-}
-
 struct vy_err grpc_socket_receive(struct grpc_socket *socket, uint8_t *out, size_t size,
                                   uint64_t deadline_ms, size_t *len)
 {
@@ -479,6 +461,39 @@ struct vy_err grpc_socket_receive(struct grpc_socket *socket, uint8_t *out, size
             return vy_ok();
         }
         result = SSL_read_ex(socket->ssl, out, size, len);
+    }
+    return vy_ok();
+}
+
+/* A server that refuses our certificate says why and closes; what we send meanwhile fails first. */
+static struct vy_err find_alert(struct grpc_socket *socket, struct vy_err lost)
+{
+    uint8_t ignored[512];
+    size_t len = 1;
+    struct vy_err err = vy_ok();
+    while (!vy_failed(err) && len > 0) {
+        err = grpc_socket_receive(socket, ignored, sizeof(ignored), 0, &len);
+    }
+    return err.code == VY_CODE_AUTH ? err : lost;
+}
+
+struct vy_err grpc_socket_send(struct grpc_socket *socket, struct vy_bytes bytes,
+                               uint64_t deadline_ms)
+{
+    if (socket->ssl == NULL) {
+        return send_raw(socket->fd, bytes, deadline_ms);
+    }
+    while (bytes.len > 0) {
+        size_t taken = 0;
+        if (SSL_write_ex(socket->ssl, bytes.data, VY_MIN(bytes.len, CIPHER_BYTES), &taken) != 1) {
+            ERR_clear_error();
+            return vy_error(VY_CODE_CLOSED, "TLS failed");
+        }
+        const struct vy_err err = flush_tls(socket, deadline_ms);
+        if (vy_failed(err)) {
+            return find_alert(socket, err);
+        }
+        bytes = vy_bytes_from(bytes, taken);
     }
     return vy_ok();
 }

@@ -219,15 +219,26 @@ static void send_output(struct grpc_conn *conn)
     }
 }
 
+/* What pulling stopped at may have gone out whole: then nothing would wake us for the rest. */
+static void move_output(struct grpc_conn *conn)
+{
+    bool is_full = true;
+    send_output(conn);
+    while (is_full && !conn->is_dead && vy_buf_len(&conn->out) < GRPC_OUTPUT_HIGH_BYTES) {
+        if (conn->tls == NULL || vy_tls_is_established(conn->tls)) {
+            pull_frames(conn);
+        }
+        is_full = vy_buf_len(&conn->out) >= GRPC_OUTPUT_HIGH_BYTES;
+        send_output(conn);
+    }
+}
+
 void grpc_conn_flush(struct grpc_conn *conn)
 {
     if (conn->is_busy) {
         return; /* whoever is inside flushes when it leaves */
     }
-    if (conn->tls == NULL || vy_tls_is_established(conn->tls)) {
-        pull_frames(conn);
-    }
-    send_output(conn);
+    move_output(conn);
     const bool is_over = nghttp2_session_want_read(conn->http) == 0 &&
                          nghttp2_session_want_write(conn->http) == 0 && vy_buf_len(&conn->out) == 0;
     if (conn->is_dead || is_over || vy_failed(vy_buf_error(&conn->out))) {
