@@ -184,7 +184,7 @@ static void start_tls(struct conn *conn)
         conn_abort(conn, "TLS is not available");
         return;
     }
-    conn_move(conn, CONN_SECURING, CONN_HANDSHAKE_MS);
+    conn_move(conn, CONN_SECURING, conn->host->handshake_ms);
 }
 
 /* ---- actions ---- */
@@ -420,7 +420,7 @@ static struct vy_err conn_start(struct conn *conn)
         return start_session(conn);
     }
     VY_ASSERT(conn->host->tls != NULL); /* such a port is not opened without a certificate */
-    conn->deadline_ms = vy_loop_now_ms(conn->host->loop) + CONN_HANDSHAKE_MS;
+    conn->deadline_ms = vy_loop_now_ms(conn->host->loop) + conn->host->handshake_ms;
     arm_timer(conn);
     return vy_tls_new(conn->host->tls, &conn->tls);
 }

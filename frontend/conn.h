@@ -50,7 +50,8 @@ struct conn_host {
     struct vy_tls_context *tls;      /* NULL: no TLS is offered */
     const struct vy_net *trusted;    /* auth.plaintext_networks */
     size_t trusted_count;
-    uint8_t *read_buffer; /* CONN_READ_BYTES, used by one connection at a time */
+    uint32_t handshake_ms; /* for a TLS handshake */
+    uint8_t *read_buffer;  /* CONN_READ_BYTES, used by one connection at a time */
     const struct frontend_metrics *metrics;
     struct vy_list conns;
     size_t conns_count;

@@ -115,6 +115,7 @@ struct vy_err edge_new(const struct edge_config *config, struct edge **out)
         .tls = config->tls,
         .trusted = frontend->trusted,
         .trusted_count = frontend->trusted_count,
+        .handshake_ms = frontend->handshake_ms == 0 ? CONN_HANDSHAKE_MS : frontend->handshake_ms,
         .read_buffer = edge->read_buffer,
         .metrics = config->metrics,
         .on_closed = edge_on_closed,

@@ -51,6 +51,7 @@ struct frontend_config {
     size_t lmtp_networks_count;
     uint32_t connections_max;
     uint32_t connections_per_ip_max; /* trusted networks are exempt */
+    uint32_t handshake_ms; /* for a TLS handshake; 0: 30 s */
     uint32_t auth_delay_ms;
     uint32_t smtp_greet_delay_ms; /* MX only */
     const char

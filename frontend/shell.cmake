@@ -6,3 +6,11 @@ volary_library(frontend
 # What a program starts.
 volary_library(frontend_role SOURCES role.c register.c LINK frontend program)
 volary_program(volary-frontend SOURCES main.c LINK frontend_role dep::jemalloc)
+
+if(VOLARY_TESTS)
+  set(doubles ${CMAKE_SOURCE_DIR}/tests/transcript)
+  volary_library(shell_fixture
+    SOURCES shell_fixture.c shell_backend.c ${doubles}/imap_backend.c ${doubles}/imap_store.c
+    LINK frontend smtp_double testlib dep::cmocka)
+endif()
+volary_test(shell_test SOURCES shell_test.c LINK shell_fixture)
