@@ -47,9 +47,15 @@ static struct meta_role *role_of(struct role *base)
 
 /* ---- readiness ---- */
 
+/* A member that leads answers for itself once it sees everything; a hint at itself is too early. */
 static bool knows_leader(const struct meta_role *role)
 {
-    return meta_is_ready(role->meta) || meta_leader_hint(role->meta) != NULL;
+    struct replica_member leader;
+    if (meta_is_ready(role->meta)) {
+        return true;
+    }
+    return replica_leader_hint(meta_get_replica(role->meta), &leader) &&
+           leader.id != role->self->id;
 }
 
 /* The first map is the last step of forming a cluster; nothing works before it. */
