@@ -83,44 +83,92 @@ static void note_damage(struct fetch *fetch)
     fetch->damaged_count = 0;
 }
 
-static void send_piece(struct call *call)
+static void piece_made(struct call *call);
+
+/* False: no worker took it, and the call has ended. */
+static bool make_next(struct call *call)
+{
+    struct fetch *fetch = call->state;
+    bool *const outer = call->ended;
+    bool ended = false;
+
+    fetch->is_making = true;
+    call->ended = &ended;
+    call_work(call, make_piece, piece_made);
+    if (!ended) {
+        call->ended = outer;
+    } else if (outer != NULL) {
+        *outer = true;
+    }
+    return !ended;
+}
+
+static void end_stream(struct call *call)
+{
+    const struct shard_empty_reply reply = {.modseq = 0};
+
+    call_reply(call, &reply);
+}
+
+/* Hands the piece that was made to the loop. */
+static void take_piece(struct fetch *fetch)
+{
+    const struct vy_buf empty = fetch->sending;
+
+    fetch->sending = fetch->out;
+    fetch->out = empty;
+    vy_buf_reset(&fetch->out);
+}
+
+/* Sends what is made; the next piece is in work meanwhile. */
+static void pump(struct call *call)
 {
     struct fetch *fetch = call->state;
 
+    for (;;) {
+        const struct vy_bytes bytes = vy_buf_bytes(&fetch->sending);
+        const size_t sent = bytes.len == 0 ? 0 : call->transport_ops->send(call->transport, bytes);
+        vy_buf_consume(&fetch->sending, sent);
+        if (sent < bytes.len || fetch->is_making) {
+            return; /* goes on with credit, or with the piece */
+        }
+        if (vy_buf_len(&fetch->out) == 0 && fetch->is_finished) {
+            end_stream(call);
+            return;
+        }
+        take_piece(fetch);
+        if (!fetch->is_finished && !make_next(call)) {
+            return;
+        }
+    }
+}
+
+static void piece_made(struct call *call)
+{
+    struct fetch *fetch = call->state;
+
+    fetch->is_making = false;
     note_damage(fetch);
     if (call->is_cancelled) {
         call_fail(call, vy_error(VY_CODE_CANCELLED, "reader is gone"));
         return;
     }
-    const struct vy_bytes bytes = vy_buf_bytes(&fetch->out);
-    const size_t sent = bytes.len == 0 ? 0 : call->transport_ops->send(call->transport, bytes);
-    vy_buf_consume(&fetch->out, sent);
-    if (sent < bytes.len) {
-        fetch->is_waiting = true;
-        return;
-    }
-    if (fetch->is_finished) {
-        const struct shard_empty_reply reply = {.modseq = 0};
-        call_reply(call, &reply);
-        return;
-    }
-    vy_buf_reset(&fetch->out);
-    call_work(call, make_piece, send_piece);
+    pump(call);
 }
 
 void method_fetch_writable(struct call *call)
 {
-    struct fetch *fetch = call->state;
-
-    if (fetch != NULL && fetch->is_waiting) {
-        fetch->is_waiting = false;
-        send_piece(call);
+    if (call->state != NULL && !call->is_cancelled) {
+        pump(call);
     }
 }
 
 void method_fetch_cancel(struct call *call)
 {
-    method_fetch_writable(call);
+    /* While something runs for the call, its end notices. */
+    if (!call->is_busy) {
+        call_fail(call, vy_error(VY_CODE_CANCELLED, "reader is gone"));
+    }
 }
 
 static struct vy_err begin(struct call *call)
@@ -146,6 +194,7 @@ static struct vy_err begin(struct call *call)
     fetch->is_index_only =
         (request->columns & ~(uint32_t)FETCH_INDEX_COLUMNS) == 0 && request->sections_count == 0;
     vy_buf_init(&fetch->out, FETCH_OUT_BYTES_MAX);
+    vy_buf_init(&fetch->sending, FETCH_OUT_BYTES_MAX);
     vy_buf_init(&fetch->work, FETCH_SHORT_BYTES_MAX);
     vy_arena_init(&fetch->scratch, FETCH_SCRATCH_BYTES_MAX);
     vy_arena_init(&fetch->rows.arena, 4U * sizeof(struct block));
@@ -165,7 +214,8 @@ void method_fetch_start(struct call *call)
         return;
     }
     views_touch(call->service->views, call->account_id, request->view_id);
-    call_read(call, make_piece, send_piece);
+    ((struct fetch *)call->state)->is_making = true;
+    call_read(call, make_piece, piece_made);
 }
 
 void method_fetch_end(struct call *call)
@@ -178,6 +228,7 @@ void method_fetch_end(struct call *call)
     fetch_rows_close(&fetch->rows);
     body_deinit(&fetch->body);
     vy_buf_deinit(&fetch->out);
+    vy_buf_deinit(&fetch->sending);
     vy_buf_deinit(&fetch->work);
     vy_arena_deinit(&fetch->scratch);
 }

@@ -17,10 +17,11 @@
 #include "shard/uids.h"
 
 #define FETCH_PIECE_BYTES (256U * 1024U)
-#define FETCH_OUT_BYTES_MAX (16U * 1024U * 1024U) /* a piece, one message's texts and short parts  \
-                                                   */
-#define FETCH_GONE_ROWS_MAX 16384U                /* expunged and not yet told, given by one call */
-#define FETCH_MISSING_UIDS_MAX 65536U             /* named as missing by one call */
+#define FETCH_OUT_BYTES_MAX                                                                        \
+    (16U * 1024U * 1024U)             /* a piece, one message's texts and short parts              \
+                                       */
+#define FETCH_GONE_ROWS_MAX 16384U    /* expunged and not yet told, given by one call */
+#define FETCH_MISSING_UIDS_MAX 65536U /* named as missing by one call */
 #define FETCH_HELD_CHUNKS_MAX 4U /* of a message, checked before the first byte of it is sent */
 #define FETCH_SHORT_BYTES_MAX                                                                      \
     (4U * 1024U * 1024U)                     /* filtered headers and decoded parts in memory */
@@ -70,9 +71,10 @@ struct fetch {
     struct fetch_rows rows;
     struct fetch_batch batch;
     uint32_t batch_next;
-    struct vy_buf out;
+    struct vy_buf out;      /* the worker's */
+    struct vy_buf sending;  /* the loop's */
+    bool is_making;         /* a worker fills out */
     bool is_finished;       /* nothing more will be put into out */
-    bool is_waiting;        /* for credit */
     uint64_t damaged_count; /* since the last look of the loop */
     uint8_t damaged_id[SHARD_ID_BYTES];
 

@@ -5,6 +5,7 @@
 #include "shard/email_row.h"
 #include "shard/fetch_private.h"
 #include "shard/reads_fixture.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 
 static struct reads r;
@@ -470,6 +471,45 @@ static void p4_the_checksum_spans_chunks(void **state)
     assert_int_equal(r.fetched->unreadable, 1);
 }
 
+/* The work fails at every allocation: the call fails, or gives what it would have given. */
+static void missing_memory_gives_no_wrong_bytes(void **state)
+{
+    const struct fetch_section whole = {.kind = MAIL_SECTION_WHOLE};
+    struct message_fetch_request request = {.actor = r.actor,
+                                            .columns = FETCH_COLUMN_ENVELOPE | FETCH_COLUMN_FLAGS,
+                                            .sections_count = 1,
+                                            .sections = &whole,
+                                            .view_id = 9};
+    bool was_hit = true;
+    uint64_t n = 1;
+
+    (void)state;
+    reads_append_cstr(&r, nested);
+    append_many(1);
+    assert_false(vy_failed(reads_expunge(&r, 2)));
+    request.mailbox_id = r.mailbox_id;
+    request.uids = reads_uids(&r, 1, 2);
+    for (; was_hit && n < 1000; n++) {
+        struct shard_local_call call;
+        shard_local_begin(r.local, &call, METHOD_SHARD_MESSAGE_FETCH, NULL, &request);
+        uint8_t *room = vy_buf_reserve(&call.stream, 65536); /* the test's own memory is there */
+        assert_non_null(room);
+        (void)fault_begin(n);
+        shard_local_run(r.local);
+        was_hit = fault_end();
+        shard_local_run(r.local);
+        assert_true(call.is_ended);
+        assert_true(was_hit || !vy_failed(call.err));
+        if (!vy_failed(call.err)) {
+            reads_decode(&r, vy_buf_bytes(&call.stream));
+            assert_int_equal(r.fetched->count, 2);
+            assert_text(r.fetched->messages[0].sections[0].bytes, nested);
+        }
+        shard_local_end(&call);
+    }
+    assert_in_range(n, 10, 999);
+}
+
 static void i16_there_are_at_most_64_sections(void **state)
 {
     struct fetch_section sections[FETCH_SECTIONS_MAX + 1] = {{.kind = MAIL_SECTION_WHOLE}};
@@ -504,6 +544,7 @@ int main(void)
         TEST(p4_flipped_bits_are_never_served),
         TEST(p4_damage_inside_a_long_message_breaks_the_stream),
         TEST(p4_the_checksum_spans_chunks),
+        TEST(missing_memory_gives_no_wrong_bytes),
         TEST(i16_there_are_at_most_64_sections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

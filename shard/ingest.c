@@ -5,6 +5,32 @@
 #include "replica/replica.h"
 #include "shard/service_private.h"
 
+static uint64_t announced_bytes(const struct ingest *ingest)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < ingest->message_count; i++) {
+        sum += ingest->sizes[i];
+    }
+    return sum;
+}
+
+/* Memory for the window of this call, before its sender gets credit for it (P16). */
+static struct vy_err reserve_window(struct ingest *ingest)
+{
+    struct service *service = ingest->call->service;
+    const uint64_t announced = announced_bytes(ingest);
+    const uint64_t window =
+        announced == 0 ? INGEST_WINDOW_BYTES : VY_MIN(announced, (uint64_t)INGEST_WINDOW_BYTES);
+
+    if (service->ingest_bytes > INGEST_ALL_BYTES_MAX - window - INGEST_CALL_BYTES) {
+        return vy_error(VY_CODE_BUSY, "too many messages on their way in");
+    }
+    ingest->reserved_bytes = window + INGEST_CALL_BYTES;
+    service->ingest_bytes += ingest->reserved_bytes;
+    return vy_ok();
+}
+
 struct vy_err ingest_start(struct ingest *ingest)
 {
     struct call *call = ingest->call;
@@ -33,7 +59,7 @@ struct vy_err ingest_start(struct ingest *ingest)
         vy_rng_fill(call->service->config.rng, ingest->copies[i].email_id, SHARD_ID_BYTES);
     }
     ingest_message_reset(ingest);
-    return vy_ok();
+    return reserve_window(ingest);
 }
 
 /* The next message begins; room for its prefix comes first. */
@@ -96,16 +122,6 @@ void method_ingest_cancel(struct call *call)
     if (call->state != NULL) {
         ingest_advance(call->state);
     }
-}
-
-static uint64_t announced_bytes(const struct ingest *ingest)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < ingest->message_count; i++) {
-        sum += ingest->sizes[i];
-    }
-    return sum;
 }
 
 static struct vy_err check_received(const struct ingest *ingest)
@@ -383,6 +399,7 @@ void method_ingest_end(struct call *call)
     if (ingest == NULL) {
         return;
     }
+    call->service->ingest_bytes -= ingest->reserved_bytes;
     for (size_t i = 0; ingest->whole != NULL && i < ingest->message_count; i++) {
         vy_buf_deinit(&ingest->whole[i]);
     }

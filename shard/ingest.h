@@ -15,6 +15,9 @@
 #include "shard/email_row.h"
 
 #define INGEST_WINDOW_BYTES (2U * SEAL_CHUNK_BYTES) /* received and not yet taken */
+/* Windows of all messages on their way in; further ones are BUSY. */
+#define INGEST_ALL_BYTES_MAX (1024ULL * 1024U * 1024U)
+#define INGEST_CALL_BYTES 32768U /* what a call takes beside its window */
 /* More than a link gives as credit: a sender that overruns it is broken. */
 #define INGEST_RECEIVED_BYTES_MAX (8U * 1024U * 1024U)
 #define INGEST_WHOLE_BYTES_MAX SEAL_CHUNK_BYTES /* longer ones are staged (design, section 7) */
@@ -58,8 +61,9 @@ struct ingest {
     bool is_ready;         /* keys are there */
     bool has_key;          /* of the call, put aside for the last command */
 
-    struct vy_buf in;  /* received; at a message's beginning the gap comes first */
-    size_t held_bytes; /* received and not yet credited */
+    uint64_t reserved_bytes; /* of INGEST_ALL_BYTES_MAX */
+    struct vy_buf in;        /* received; at a message's beginning the gap comes first */
+    size_t held_bytes;       /* received and not yet credited */
     uint64_t received_bytes;
     bool stream_ended;
 

@@ -4,7 +4,9 @@
 #include "mail/uidset.h"
 #include "shard/ingest.h"
 #include "shard/reads_fixture.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
+#include <stdlib.h>
 
 static struct reads r;
 static const uint8_t some_key[16] = "key of a command";
@@ -456,6 +458,69 @@ static void long_copies_come_back(void **state)
     }
 }
 
+static void p16_windows_of_all_calls_are_bounded(void **state)
+{
+    const struct deliver_recipient recipient = {.account_id = 5, .account_epoch = 1};
+    const struct message_deliver_request request = {.recipients_count = 1,
+                                                    .recipients = &recipient};
+    const size_t fit = INGEST_ALL_BYTES_MAX / (INGEST_WINDOW_BYTES + INGEST_CALL_BYTES);
+    struct shard_local_call *calls = calloc(fit + 1, sizeof(*calls));
+
+    (void)state;
+    assert_non_null(calls);
+    for (size_t i = 0; i <= fit; i++) {
+        shard_local_begin(r.local, &calls[i], METHOD_SHARD_MESSAGE_DELIVER, NULL, &request);
+        assert_int_equal(calls[i].err.code, i < fit ? VY_CODE_OK : VY_CODE_BUSY);
+    }
+    shard_local_end(&calls[0]);
+    shard_local_end(&calls[fit]);
+    shard_local_begin(r.local, &calls[fit], METHOD_SHARD_MESSAGE_DELIVER, NULL, &request);
+    assert_false(calls[fit].is_ended); /* its room came back */
+    for (size_t i = 1; i <= fit; i++) {
+        shard_local_end(&calls[i]);
+    }
+    free(calls);
+}
+
+/* The work fails at every allocation: the call fails, and nothing is stored. */
+static void missing_memory_stores_nothing(void **state)
+{
+    const uint64_t accounts[] = {5};
+    const struct deliver_recipient recipient = {.account_id = 5, .account_epoch = 1};
+    const struct message_deliver_request request = {.recipients_count = 1,
+                                                    .recipients = &recipient};
+    struct message_deliver_reply reply;
+    const struct vy_bytes body = reads_generate(&r, &r.local->rng.base);
+    uint64_t n = 1;
+    size_t stored = 1;
+
+    (void)state;
+    assert_false(vy_failed(reads_deliver(&r, accounts, 1, body, NULL, &reply)));
+    for (; n < 1000; n++) {
+        struct shard_local_call call;
+        shard_local_begin(r.local, &call, METHOD_SHARD_MESSAGE_DELIVER, NULL, &request);
+        service_call_data(call.call, body);
+        (void)fault_begin(n);
+        service_call_data_end(call.call); /* without threads the work runs in here */
+        const bool was_hit = fault_end();
+        shard_local_run(r.local);
+        assert_true(call.is_ended);
+        /* A text of the summary that finds no memory is left out: it can be made again. */
+        stored += vy_failed(call.err) ? 0 : 1;
+        assert_true(was_hit || !vy_failed(call.err));
+        shard_local_end(&call);
+        if (!was_hit) {
+            break;
+        }
+        assert_int_equal(rows(SHARD_EMAIL), stored);
+    }
+    assert_true(n - stored >= 5); /* most of them refuse it */
+    for (uint32_t uid = 1; uid <= stored; uid++) {
+        const struct vy_bytes whole = whole_of(5, uid);
+        assert_bytes(vy_bytes_from(whole, whole.len - body.len), body);
+    }
+}
+
 static void an_address_cannot_add_header_lines(void **state)
 {
     const struct deliver_recipient recipient = {
@@ -510,6 +575,8 @@ int main(void)
         TEST(s12_a_thousand_recipients_fit_into_one_command),
         TEST(a_long_refused_delivery_leaves_nothing),
         TEST(long_copies_come_back),
+        TEST(p16_windows_of_all_calls_are_bounded),
+        TEST(missing_memory_stores_nothing),
         TEST(an_address_cannot_add_header_lines),
         TEST(answers_join_the_thread_of_what_they_answer),
     };

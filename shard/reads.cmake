@@ -4,8 +4,9 @@ target_sources(shard PRIVATE append.c body.c deliver.c fetch.c fetch_message.c f
   ingest_seal.c search.c search_keys.c search_message.c)
 
 if(VOLARY_TESTS)
-  # The fixture is compiled into each test: shard_testlib is declared behind this file.
+  # The fixture is compiled into each of them: shard_testlib is declared behind this file.
   foreach(test ingest fetch search)
     volary_test(shard_${test}_test SOURCES ${test}_test.c reads_fixture.c LINK shard_testlib)
   endforeach()
+  volary_program(shard_reads_bench SOURCES ${CMAKE_SOURCE_DIR}/bench/shard_reads_bench.c reads_fixture.c LINK shard_testlib)
 endif()
