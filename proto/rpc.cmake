@@ -15,3 +15,8 @@ volary_test(rpc_link_test SOURCES rpc_link_test.c LINK rpc_fixture)
 volary_test(rpc_group_test SOURCES rpc_group_test.c LINK rpc_fixture)
 volary_test(rpc_threads_test SOURCES rpc_threads_test.c LINK rpc_fixture)
 volary_test(rpc_tls_test SOURCES rpc_tls_test.c LINK rpc_fixture)
+volary_fuzzer(fuzz_rpc_frame SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_rpc_frame.c LINK rpc)
+# The fakes as sources: fuzz builds have no test library.
+volary_fuzzer(fuzz_rpc_conn SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_rpc_conn.c rpc_fixture.c
+  ${CMAKE_SOURCE_DIR}/tests/lib/fake_loop.c ${CMAKE_SOURCE_DIR}/tests/lib/fake_clock.c ${CMAKE_SOURCE_DIR}/tests/lib/fake_rng.c
+  LINK rpc)
