@@ -94,7 +94,7 @@ static bool decrypt(const struct seal_key *key, struct vy_bytes sealed, uint8_t 
     return done;
 }
 
-struct vy_err seal_open(const struct seal_key *key, struct vy_arena *arena, struct vy_bytes sealed,
+struct vy_err seal_read(const struct seal_key *key, struct vy_arena *arena, struct vy_bytes sealed,
                         struct vy_bytes *out)
 {
     if (sealed.len < SEAL_OVERHEAD_BYTES ||
@@ -137,7 +137,7 @@ struct vy_err seal_open_message(const struct seal_key *key, struct vy_arena *are
                                 void *message)
 {
     struct vy_bytes plain = {.len = 0};
-    VY_TRY(seal_open(key, arena, sealed, &plain));
+    VY_TRY(seal_read(key, arena, sealed, &plain));
     const struct vy_err err = vy_pb_decode(desc, arena, plain, message);
     return err.code == VY_CODE_SYNTAX ? vy_error(VY_CODE_CORRUPT, "sealed message") : err;
 }

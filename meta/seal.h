@@ -34,7 +34,7 @@ VY_CHECKED struct vy_err seal_key_find(const struct cluster_key *key, const stru
 VY_CHECKED struct vy_err seal_append(const struct seal_key *key, struct vy_rng *rng,
                                      struct vy_bytes plain, struct vy_buf *out);
 /* @errors AUTH altered, or of another key; LIMIT arena */
-VY_CHECKED struct vy_err seal_open(const struct seal_key *key, struct vy_arena *arena,
+VY_CHECKED struct vy_err seal_read(const struct seal_key *key, struct vy_arena *arena,
                                    struct vy_bytes sealed, struct vy_bytes *out);
 
 /* A message, encoded and sealed; *out lives in the arena. */

@@ -274,18 +274,18 @@ static void sealed_text_opens_only_unaltered_and_with_its_key(void **state)
     assert_int_equal(len, 10 + SEAL_OVERHEAD_BYTES);
     memcpy(sealed, vy_buf_bytes(&buf).data, len);
     vy_buf_deinit(&buf);
-    assert_false(vy_failed(seal_open(&key, &local->arena, vy_bytes(sealed, len), &plain)));
+    assert_false(vy_failed(seal_read(&key, &local->arena, vy_bytes(sealed, len), &plain)));
     assert_true(vy_bytes_equal(plain, VY_LIT("who it was")));
-    assert_int_equal(seal_open(&other, &local->arena, vy_bytes(sealed, len), &plain).code,
+    assert_int_equal(seal_read(&other, &local->arena, vy_bytes(sealed, len), &plain).code,
                      VY_CODE_AUTH);
     for (size_t bit = 0; bit < 8 * len; bit++) {
         sealed[bit / 8] ^= (uint8_t)(1U << bit % 8);
-        assert_int_equal(seal_open(&key, &local->arena, vy_bytes(sealed, len), &plain).code,
+        assert_int_equal(seal_read(&key, &local->arena, vy_bytes(sealed, len), &plain).code,
                          VY_CODE_AUTH);
         sealed[bit / 8] ^= (uint8_t)(1U << bit % 8);
     }
     for (size_t cut = 0; cut < len; cut++) {
-        assert_int_equal(seal_open(&key, &local->arena, vy_bytes(sealed, cut), &plain).code,
+        assert_int_equal(seal_read(&key, &local->arena, vy_bytes(sealed, cut), &plain).code,
                          VY_CODE_AUTH);
     }
 }
