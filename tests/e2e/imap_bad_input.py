@@ -75,7 +75,10 @@ class BeforeLogin(ImapCase):
         first = imap.line() or ""
         if first.startswith("a OK"):
             imap.unread = b""
-            imap.start_tls()
+            try:
+                imap.start_tls()
+            except OSError:
+                return  # what was behind it reached the handshake and broke it: never a command either
             self.assertTrue(imap.command("SELECT INBOX").tagged.startswith(("BAD", "NO")), "never signed in by plaintext")
         else:
             self.assertIn("BAD", first)

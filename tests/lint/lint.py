@@ -93,6 +93,7 @@ def files_of(root):
         names = sorted(n for n in run.stdout.decode().split("\0") if n)
     else:
         names = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+        names = [n for n in names if not n.startswith(("build/", ".git/")) and "__pycache__/" not in n]
     return [n for n in names if (root / n).is_file()]
 
 

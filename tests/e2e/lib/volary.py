@@ -108,13 +108,15 @@ class Server:
         return [str(BIN / "volary"), "dev", "--data", str(self.data), "--port-base", str(self.base), *self.args]
 
     def spawn(self):
-        return subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=open(self.log, "ab"),
-                                env={**os.environ, **self.env}, cwd=self.home, text=True)
+        with open(self.log, "ab") as log:
+            return subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                                    env={**os.environ, **self.env}, cwd=self.home, text=True)
 
     def read_stdout(self, process, lines, seen):
-        for line in process.stdout:
-            lines.append(line)
-            seen.set()
+        with process.stdout as stream:
+            for line in stream:
+                lines.append(line)
+                seen.set()
         seen.set()
 
     def start(self):
