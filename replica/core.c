@@ -454,8 +454,10 @@ struct vy_err core_written(struct core *core, uint64_t now_ms, uint64_t ticket)
         best = VY_MAX(best, core->writes[done].valid);
         done++;
     }
-    core->write_count -= done;
-    memmove(core->writes, core->writes + done, core->write_count * sizeof(*core->writes));
+    if (done > 0) {
+        core->write_count -= done;
+        memmove(core->writes, core->writes + done, core->write_count * sizeof(*core->writes));
+    }
     if (best <= core->reported) {
         return vy_ok();
     }

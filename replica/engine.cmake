@@ -6,6 +6,8 @@ volary_library(replica
   LINK replica_store base base_io dep::raft Threads::Threads)
 
 if(VOLARY_TESTS)
-  volary_library(replica_testlib SOURCES replica_fixture.c LINK replica testlib dep::cmocka)
+  volary_library(replica_testlib SOURCES cluster_fixture.c replica_fixture.c LINK replica testlib dep::cmocka)
 endif()
 volary_test(replica_test SOURCES replica_test.c LINK replica_testlib)
+volary_test(replica_group_test SOURCES replica_group_test.c LINK replica_testlib)
+volary_test(replica_sim_test SOURCES replica_sim_test.c LINK replica_testlib LABELS sim)

@@ -145,7 +145,8 @@ static uint64_t majority_clock(const struct replica *replica, uint64_t wall_ms)
     clocks[count++] = wall_ms;
     for (size_t i = 0; i < replica->peer_count; i++) {
         const struct replica_peer *peer = &replica->peers[i];
-        const uint64_t theirs = peer->is_heard ? wall_ms + (uint64_t)peer->clock_offset_ms : 0;
+        const uint64_t passed_ms = replica_now_ms(replica) - peer->heard_mono_ms;
+        const uint64_t theirs = peer->wall_ms == 0 ? 0 : peer->wall_ms + passed_ms;
         size_t at = count++;
         for (; at > 0 && clocks[at - 1] < theirs; at--) {
             clocks[at] = clocks[at - 1];
@@ -160,8 +161,9 @@ uint64_t lead_entry_time(struct replica *replica)
     const uint64_t wall_ms = vy_clock_wall_ms(replica->config.clock);
     const uint64_t passed_ms = replica_now_ms(replica) - replica->last_time_mono_ms;
     const uint64_t own_pace = replica->last_time_ms + passed_ms;
-    const uint64_t bound = VY_MAX(own_pace, majority_clock(replica, wall_ms));
-    const uint64_t time_ms = VY_MAX(replica->last_time_ms, VY_MIN(wall_ms, bound));
+    const uint64_t agreed_ms = majority_clock(replica, wall_ms);
+    const uint64_t paced_ms = VY_MAX(agreed_ms, VY_MIN(wall_ms, own_pace));
+    const uint64_t time_ms = VY_MAX(replica->last_time_ms, paced_ms);
     const uint64_t off_ms = wall_ms > time_ms ? wall_ms - time_ms : time_ms - wall_ms;
     const bool is_off = off_ms > CLOCK_OFF_MS;
     if (is_off && !replica->is_clock_off) {

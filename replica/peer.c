@@ -249,8 +249,8 @@ static bool note_head(struct replica *replica, const struct frame_head *head)
     }
     peer->incarnation = head->incarnation;
     peer->number = head->number;
-    peer->is_heard = true;
-    peer->clock_offset_ms = (int64_t)(head->wall_ms - vy_clock_wall_ms(replica->config.clock));
+    peer->wall_ms = head->wall_ms;
+    peer->heard_mono_ms = replica_now_ms(replica);
     return true;
 }
 

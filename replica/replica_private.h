@@ -43,8 +43,8 @@ struct replica_peer {
     uint64_t id;
     uint64_t incarnation; /* newest heard of */
     uint64_t number;
-    int64_t clock_offset_ms; /* its wall clock less ours */
-    bool is_heard;
+    uint64_t wall_ms;       /* its clock when last heard; 0: never */
+    uint64_t heard_mono_ms; /* and when that was */
 };
 
 struct replica_outgoing;

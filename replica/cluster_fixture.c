@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "replica/cluster_fixture.h"
+
+#include "base/assert.h"
+#include "replica/ticket.h"
+#include "tests/lib/test.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FIRST_ID 101U
+
+unsigned cluster_random(struct cluster *cluster, unsigned below)
+{
+    return (unsigned)vy_rng_below(&cluster->rng.base, below);
+}
+
+static uint64_t now_ms(const struct cluster *cluster)
+{
+    return cluster->clock.mono_ns / 1000000U;
+}
+
+/* ---- clocks ---- */
+
+static uint64_t node_mono_ns(struct vy_clock *clock)
+{
+    return VY_CONTAINER_OF(clock, struct cluster_node, clock)->cluster->clock.mono_ns;
+}
+
+static uint64_t node_wall_ms(struct vy_clock *clock)
+{
+    const struct cluster_node *node = VY_CONTAINER_OF(clock, struct cluster_node, clock);
+    return node->cluster->clock.wall_ms + (uint64_t)node->wall_offset_ms;
+}
+
+/* ---- network ---- */
+
+static void push_packet(struct cluster *cluster, unsigned from, unsigned to, struct vy_bytes frame)
+{
+    if (cluster->packet_count == cluster->packet_capacity) {
+        cluster->packet_capacity = VY_MAX(64U, cluster->packet_capacity * 2);
+        cluster->packets =
+            realloc(cluster->packets, cluster->packet_capacity * sizeof(*cluster->packets));
+        assert_non_null(cluster->packets);
+    }
+    struct cluster_packet *packet = &cluster->packets[cluster->packet_count++];
+    *packet = (struct cluster_packet){
+        .due_ms = now_ms(cluster) + vy_rng_below(&cluster->rng.base, cluster->delay_ms_max + 1),
+        .serial = cluster->serial++,
+        .from = from,
+        .to = to,
+        .from_id = FIRST_ID + from,
+        .bytes = malloc(frame.len),
+        .len = frame.len};
+    assert_non_null(packet->bytes);
+    memcpy(packet->bytes, frame.data, frame.len);
+}
+
+static void transport_send(struct replica_transport *transport, uint64_t member_id,
+                           const char *address, struct vy_bytes frame)
+{
+    struct cluster_node *node = VY_CONTAINER_OF(transport, struct cluster_node, transport);
+    struct cluster *cluster = node->cluster;
+    const unsigned to = (unsigned)(member_id - FIRST_ID);
+    assert_true(member_id >= FIRST_ID && to < cluster->count);
+    assert_string_equal(address, cluster->nodes[to].address);
+    if (cluster->is_cut[node->number][to] ||
+        cluster_random(cluster, 1000) < cluster->loss_permille) {
+        return;
+    }
+    push_packet(cluster, node->number, to, frame);
+    if (cluster_random(cluster, 1000) < cluster->repeat_permille) {
+        push_packet(cluster, node->number, to, frame);
+    }
+}
+
+static void deliver(struct cluster *cluster, size_t at)
+{
+    const struct cluster_packet packet = cluster->packets[at];
+    cluster->packets[at] = cluster->packets[--cluster->packet_count];
+    struct cluster_node *node = &cluster->nodes[packet.to];
+    if (node->replica != NULL && !cluster->is_cut[packet.from][packet.to]) {
+        replica_receive(node->replica, packet.from_id, vy_bytes(packet.bytes, packet.len));
+    }
+    free(packet.bytes);
+}
+
+void cluster_isolate(struct cluster *cluster, unsigned number, bool is_cut)
+{
+    for (unsigned i = 0; i < cluster->count; i++) {
+        cluster->is_cut[i][number] = is_cut && i != number;
+        cluster->is_cut[number][i] = is_cut && i != number;
+    }
+}
+
+void cluster_heal(struct cluster *cluster)
+{
+    memset(cluster->is_cut, 0, sizeof(cluster->is_cut));
+    cluster->loss_permille = 0;
+    cluster->repeat_permille = 0;
+}
+
+/* ---- nodes ---- */
+
+static void on_wake(void *arg)
+{
+    struct cluster_node *node = arg;
+    if (node->pump_due_ms == UINT64_MAX) {
+        node->pump_due_ms = now_ms(node->cluster) +
+                            vy_rng_below(&node->cluster->rng.base, node->cluster->disk_ms_max + 1);
+    }
+}
+
+static void on_fail_stop(void *arg, struct vy_err err)
+{
+    struct cluster_node *node = arg;
+    assert_true(vy_failed(err));
+    node->failures++;
+}
+
+static void on_stopped(void *arg)
+{
+    struct cluster_node *node = arg;
+    node->is_stopped = true;
+}
+
+static void write_ticket(struct cluster *cluster, struct cluster_node *node)
+{
+    struct ticket ticket = {
+        .group_id = 5,
+        .member_id = FIRST_ID + node->number,
+        .peer_count = cluster->count,
+        .cluster_id = {1, 2, 3}
+    };
+    for (unsigned i = 0; i < cluster->count; i++) {
+        ticket.peers[i] =
+            (struct replica_member){.id = FIRST_ID + i, .address = cluster->nodes[i].address};
+    }
+    snprintf(node->ticket, sizeof(node->ticket), "%s/ticket-%u", cluster->dir, node->number);
+    assert_false(vy_failed(ticket_write(node->ticket, &ticket)));
+}
+
+void cluster_start_node(struct cluster *cluster, unsigned number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    const struct replica_config config = {.dir = "unused",
+                                          .name = node->address,
+                                          .open_store = store_mem_open_as,
+                                          .open_store_arg = node->disk,
+                                          .ticket_path = node->ticket,
+                                          .clock = &node->clock,
+                                          .rng = &cluster->rng.base,
+                                          .loop = &cluster->loop.base,
+                                          .fsm = &node->fsm.base,
+                                          .transport = &node->transport,
+                                          .writer_mode = REPLICA_WRITER_MANUAL,
+                                          .writer_wake = on_wake,
+                                          .writer_wake_arg = node,
+                                          .election_timeout_ms = 200,
+                                          .tail_bytes_max = 64 * 1024,
+                                          .on_fail_stop = on_fail_stop,
+                                          .on_fail_stop_arg = node};
+    kv_init(&node->fsm);
+    node->pump_due_ms = UINT64_MAX;
+    node->is_stopped = false;
+    node->opened++;
+    assert_null(node->replica);
+    assert_false(vy_failed(replica_open(&config, &node->replica)));
+    assert_false(vy_failed(replica_start(node->replica)));
+}
+
+void cluster_stop_node(struct cluster *cluster, unsigned number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    replica_stop(node->replica, on_stopped, node);
+    fake_loop_run_posts(&cluster->loop);
+    while (!node->is_stopped) {
+        replica_pump(node->replica);
+        fake_loop_run_posts(&cluster->loop);
+    }
+    replica_free(node->replica);
+    node->replica = NULL;
+    node->pump_due_ms = UINT64_MAX;
+}
+
+void cluster_crash_node(struct cluster *cluster, unsigned number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    store_mem_fail_write(node->disk, 1); /* nothing more gets to the disk */
+    const unsigned failures = node->failures;
+    cluster_stop_node(cluster, number);
+    node->failures = failures;
+    store_mem_fail_write(node->disk, 0);
+    const size_t unsynced = store_mem_unsynced(node->disk);
+    store_mem_crash(node->disk, cluster_random(cluster, (unsigned)unsynced + 1));
+}
+
+/* ---- checks ---- */
+
+static void check_leader(struct cluster *cluster, const struct cluster_node *node)
+{
+    const uint64_t term = node->fsm.term;
+    if (!node->fsm.is_leader) {
+        return;
+    }
+    if (term >= cluster->leader_terms) {
+        const size_t count = (size_t)term * 2;
+        cluster->leaders = realloc(cluster->leaders, count * sizeof(uint64_t));
+        assert_non_null(cluster->leaders);
+        memset(cluster->leaders + cluster->leader_terms, 0,
+               (count - cluster->leader_terms) * sizeof(uint64_t));
+        cluster->leader_terms = count;
+    }
+    if (cluster->leaders[term] != 0 && cluster->leaders[term] != node->number + 1U) {
+        fail_msg("two leaders in term %llu", (unsigned long long)term);
+    }
+    cluster->leaders[term] = node->number + 1U;
+}
+
+/* P10 */
+static void check_digest(struct cluster *cluster, const struct cluster_node *node)
+{
+    struct replica_status status;
+    replica_get_status(node->replica, &status);
+    assert_true(status.applied_index <= status.last_index);
+    if (status.applied_index >= cluster->digest_count) {
+        const size_t count = (size_t)(status.applied_index + 1) * 2;
+        cluster->digests = realloc(cluster->digests, count * sizeof(uint64_t));
+        assert_non_null(cluster->digests);
+        memset(cluster->digests + cluster->digest_count, 0,
+               (count - cluster->digest_count) * sizeof(uint64_t));
+        cluster->digest_count = count;
+    }
+    uint64_t *digest = &cluster->digests[status.applied_index];
+    if (status.applied_index > 0 && *digest != 0 && *digest != status.digest) {
+        fail_msg("node %u differs at index %llu", node->number,
+                 (unsigned long long)status.applied_index);
+    }
+    *digest = status.digest;
+}
+
+static void check(struct cluster *cluster)
+{
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].replica != NULL) {
+            check_leader(cluster, &cluster->nodes[i]);
+            check_digest(cluster, &cluster->nodes[i]);
+        }
+    }
+}
+
+/* ---- time ---- */
+
+static size_t next_packet(const struct cluster *cluster)
+{
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < cluster->packet_count; i++) {
+        const struct cluster_packet *packet = &cluster->packets[i];
+        if (best == SIZE_MAX || packet->due_ms < cluster->packets[best].due_ms ||
+            (packet->due_ms == cluster->packets[best].due_ms &&
+             packet->serial < cluster->packets[best].serial)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+static struct cluster_node *next_pump(struct cluster *cluster)
+{
+    struct cluster_node *best = NULL;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+        if (node->replica != NULL && node->pump_due_ms != UINT64_MAX &&
+            (best == NULL || node->pump_due_ms < best->pump_due_ms)) {
+            best = node;
+        }
+    }
+    return best;
+}
+
+static void pump(struct cluster_node *node)
+{
+    node->pump_due_ms = UINT64_MAX;
+    if (replica_pump(node->replica)) {
+        on_wake(node); /* there may be more */
+    }
+}
+
+static void advance_to(struct cluster *cluster, uint64_t ms)
+{
+    if (ms > now_ms(cluster)) {
+        fake_clock_advance_ms(&cluster->clock, ms - now_ms(cluster));
+    }
+}
+
+bool cluster_step(struct cluster *cluster, uint64_t end_ms)
+{
+    fake_loop_run_posts(&cluster->loop);
+    check(cluster);
+    const size_t packet = next_packet(cluster);
+    struct cluster_node *node = next_pump(cluster);
+    const uint64_t packet_ms = packet == SIZE_MAX ? UINT64_MAX : cluster->packets[packet].due_ms;
+    const uint64_t pump_ms = node == NULL ? UINT64_MAX : node->pump_due_ms;
+    const uint64_t timer_ms = fake_loop_next_due_ms(&cluster->loop);
+    const uint64_t due_ms = VY_MIN(packet_ms, VY_MIN(pump_ms, timer_ms));
+    if (due_ms > end_ms) {
+        advance_to(cluster, end_ms);
+        return false;
+    }
+    advance_to(cluster, due_ms);
+    if (packet_ms == due_ms) {
+        deliver(cluster, packet);
+    } else if (pump_ms == due_ms) {
+        pump(node);
+    } else {
+        fake_loop_run_timer(&cluster->loop);
+    }
+    fake_loop_run_posts(&cluster->loop);
+    return true;
+}
+
+void cluster_run_ms(struct cluster *cluster, uint64_t ms)
+{
+    const uint64_t end_ms = now_ms(cluster) + ms;
+    while (cluster_step(cluster, end_ms)) {
+    }
+    check(cluster);
+}
+
+struct cluster_node *cluster_leader(struct cluster *cluster)
+{
+    struct cluster_node *best = NULL;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+        if (node->replica != NULL && replica_is_leader(node->replica) &&
+            (best == NULL || node->fsm.term > best->fsm.term)) {
+            best = node;
+        }
+    }
+    return best;
+}
+
+struct cluster_node *cluster_follower(struct cluster *cluster)
+{
+    for (unsigned i = 0; i < cluster->count; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+        if (node->replica != NULL && !replica_is_leader(node->replica)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+struct cluster_node *cluster_wait_leader(struct cluster *cluster, uint64_t ms)
+{
+    const uint64_t end_ms = now_ms(cluster) + ms;
+    while (cluster_leader(cluster) == NULL && cluster_step(cluster, end_ms)) {
+    }
+    return cluster_leader(cluster);
+}
+
+void cluster_wait_call(struct cluster *cluster, const struct call *call, uint64_t ms)
+{
+    const uint64_t end_ms = now_ms(cluster) + ms;
+    while (call->answers == 0 && cluster_step(cluster, end_ms)) {
+    }
+}
+
+/* ---- life ---- */
+
+struct cluster *cluster_new(unsigned count, uint64_t seed)
+{
+    struct cluster *cluster = calloc(1, sizeof(*cluster));
+    assert_non_null(cluster);
+    fake_clock_init(&cluster->clock);
+    fake_loop_init(&cluster->loop, &cluster->clock);
+    fake_rng_init(&cluster->rng, seed);
+    cluster->count = count;
+    cluster->delay_ms_max = 5;
+    cluster->disk_ms_max = 5;
+    snprintf(cluster->dir, sizeof(cluster->dir), "/tmp/volary-replica-XXXXXX");
+    assert_non_null(mkdtemp(cluster->dir));
+    for (unsigned i = 0; i < count; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+        node->cluster = cluster;
+        node->number = i;
+        node->clock = (struct vy_clock){.mono_ns = node_mono_ns, .wall_ms = node_wall_ms};
+        node->transport.send = transport_send;
+        node->pump_due_ms = UINT64_MAX;
+        snprintf(node->address, sizeof(node->address), "node-%u", i);
+        assert_false(vy_failed(store_mem_disk_new(&node->disk)));
+    }
+    for (unsigned i = 0; i < count; i++) {
+        write_ticket(cluster, &cluster->nodes[i]);
+        cluster_start_node(cluster, i);
+    }
+    return cluster;
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].replica != NULL) {
+            cluster_stop_node(cluster, i);
+        }
+        store_mem_disk_free(cluster->nodes[i].disk);
+    }
+    for (size_t i = 0; i < cluster->packet_count; i++) {
+        free(cluster->packets[i].bytes);
+    }
+    free(cluster->packets);
+    free(cluster->leaders);
+    free(cluster->digests);
+    fake_loop_deinit(&cluster->loop);
+    assert_int_equal(rmdir(cluster->dir), 0); /* every ticket was used up */
+    free(cluster);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Three members: electing, replicating, losing and getting back members, reads that are never old.
+ */
+#include "replica/cluster_fixture.h"
+#include "tests/lib/test.h"
+
+static void propose_ok(struct cluster *cluster, const char *command)
+{
+    struct call call;
+    struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
+    assert_non_null(leader);
+    assert_false(vy_failed(kv_propose(leader->replica, &call, "%s", command)));
+    cluster_wait_call(cluster, &call, 5000);
+    assert_int_equal(call.answers, 1);
+    assert_int_equal(call.code, VY_CODE_OK);
+}
+
+static void assert_all_have(struct cluster *cluster, const char *key, const char *value)
+{
+    char text[64];
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].replica != NULL) {
+            assert_string_equal(kv_get(cluster->nodes[i].replica, key, text, sizeof(text)), value);
+        }
+    }
+}
+
+static void three_members_elect_one_and_apply_the_same(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 1);
+    struct replica_member hint;
+    propose_ok(cluster, "set a 1");
+    propose_ok(cluster, "set a 2");
+    cluster_run_ms(cluster, 500);
+    assert_all_have(cluster, "a", "2");
+    struct cluster_node *leader = cluster_leader(cluster);
+    struct cluster_node *follower = cluster_follower(cluster);
+    assert_true(replica_leader_hint(follower->replica, &hint));
+    assert_string_equal(hint.address, leader->address);
+    struct call call;
+    assert_int_equal(kv_propose(follower->replica, &call, "set a 3").code, VY_CODE_NOT_LEADER);
+    cluster_free(cluster);
+}
+
+/* P1, P11: the others go on; what was acknowledged is with the next leader. */
+static void a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 2);
+    char value[64];
+    for (unsigned round = 0; round < 6; round++) {
+        propose_ok(cluster, round % 2 == 0 ? "add n even" : "add n odd"); /* two tokens */
+        struct cluster_node *leader = cluster_leader(cluster);
+        assert_non_null(leader);
+        cluster_crash_node(cluster, leader->number);
+        struct cluster_node *next = cluster_wait_leader(cluster, 3000);
+        assert_non_null(next);
+        assert_string_equal(kv_get(next->replica, "n", value, sizeof(value)),
+                            round == 0 ? "1" : "2");
+        cluster_start_node(cluster, leader->number);
+    }
+    cluster_run_ms(cluster, 2000);
+    assert_all_have(cluster, "n", "2");
+    cluster_free(cluster);
+}
+
+/* P6, P10: an old leader that is cut off answers neither reads nor writes. */
+static void a_cut_off_leader_neither_reads_nor_acknowledges(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 3);
+    struct call read = {.code = VY_CODE_COUNT};
+    struct call write;
+    propose_ok(cluster, "set a old");
+    struct cluster_node *old = cluster_leader(cluster);
+    cluster_isolate(cluster, old->number, true);
+    assert_true(replica_is_leader(old->replica)); /* it does not know yet */
+    assert_false(vy_failed(replica_read_index(old->replica, 0, call_on_read, &read)));
+    assert_false(vy_failed(kv_propose(old->replica, &write, "set a lost")));
+    cluster_run_ms(cluster, 3000);
+    assert_int_equal(read.answers, 1);
+    assert_true(read.code == VY_CODE_UNAVAILABLE || read.code == VY_CODE_NOT_LEADER);
+    assert_int_equal(write.answers, 1);
+    assert_int_equal(write.code, VY_CODE_UNKNOWN);
+    assert_false(replica_is_leader(old->replica)); /* it stepped down */
+    propose_ok(cluster, "set a new");
+    cluster_heal(cluster);
+    cluster_run_ms(cluster, 3000);
+    assert_all_have(cluster, "a", "new");
+    cluster_free(cluster);
+}
+
+static void a_read_costs_a_round_and_many_share_it(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 4);
+    struct call reads[50];
+    struct replica_status before;
+    struct replica_status after;
+    propose_ok(cluster, "set a 1");
+    struct cluster_node *leader = cluster_leader(cluster);
+    replica_get_status(leader->replica, &before);
+    for (size_t i = 0; i < 50; i++) {
+        reads[i] = (struct call){.code = VY_CODE_COUNT};
+        assert_false(vy_failed(replica_read_index(leader->replica, 0, call_on_read, &reads[i])));
+    }
+    cluster_run_ms(cluster, 500);
+    for (size_t i = 0; i < 50; i++) {
+        assert_int_equal(reads[i].answers, 1);
+        assert_int_equal(reads[i].code, VY_CODE_OK);
+    }
+    replica_get_status(leader->replica, &after);
+    assert_int_equal(after.read_rounds, before.read_rounds + 1);
+    cluster_free(cluster);
+}
+
+static void leadership_is_handed_over_without_an_election_timeout(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 5);
+    struct call call = {.code = VY_CODE_COUNT};
+    propose_ok(cluster, "set a 1");
+    struct cluster_node *old = cluster_leader(cluster);
+    assert_false(vy_failed(replica_transfer(old->replica, call_on_read, &call)));
+    assert_int_equal(replica_transfer(old->replica, call_on_read, &call).code, VY_CODE_BUSY);
+    cluster_run_ms(cluster, 150); /* less than the election timeout of 200 */
+    assert_int_equal(call.answers, 1);
+    assert_int_equal(call.code, VY_CODE_OK);
+    assert_non_null(cluster_leader(cluster));
+    assert_ptr_not_equal(cluster_leader(cluster), old);
+    propose_ok(cluster, "set a 2");
+    cluster_free(cluster);
+}
+
+/* The log's tail in memory is 64 KiB here: the rest comes from the store, bodies included. */
+static void a_member_far_behind_is_served_from_the_disk(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 6);
+    static uint8_t body[8192];
+    struct replica_status status;
+    propose_ok(cluster, "set a 0");
+    const unsigned away = cluster_follower(cluster)->number;
+    cluster_crash_node(cluster, away);
+    for (unsigned i = 0; i < 60; i++) {
+        struct call call = {.code = VY_CODE_COUNT};
+        char key[8] = {'k', (char)('0' + i / 10), (char)('0' + i % 10)};
+        memset(body, (int)i, sizeof(body));
+        const struct replica_payload payload = {
+            .family = KV_FAMILY_BODIES, .key = vy_cstr(key), .value = vy_bytes(body, sizeof(body))};
+        const struct replica_proposal proposal = {
+            .command = VY_LIT("set b 1"), .payloads = &payload, .payload_count = 1};
+        struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
+        assert_false(
+            vy_failed(replica_propose(leader->replica, &proposal, call_on_proposed, &call)));
+        cluster_wait_call(cluster, &call, 5000);
+        assert_int_equal(call.code, VY_CODE_OK);
+    }
+    propose_ok(cluster, "drop k07");
+    struct cluster_node *leader = cluster_leader(cluster);
+    replica_get_status(leader->replica, &status);
+    assert_true(status.tail_bytes <= 64 * 1024);
+    cluster_start_node(cluster, away);
+    cluster_run_ms(cluster, 5000);
+    replica_get_status(cluster_leader(cluster)->replica, &status);
+    assert_true(status.store_reads > 0);
+    const struct store_reader *reader = store_newest(replica_store(cluster->nodes[away].replica));
+    struct store_value value = {.is_found = false};
+    assert_false(vy_failed(store_get(reader, KV_FAMILY_BODIES, VY_LIT("k42"), &value)));
+    assert_true(value.is_found);
+    assert_int_equal(value.bytes.len, sizeof(body));
+    assert_int_equal(value.bytes.data[100], 42);
+    store_value_release(&value);
+    assert_false(vy_failed(store_get(reader, KV_FAMILY_BODIES, VY_LIT("k07"), &value)));
+    assert_false(value.is_found);
+    cluster_free(cluster);
+}
+
+/* P15: one clock a day ahead moves nobody's entries. */
+static void one_clock_that_is_a_day_ahead_does_not_move_the_time_of_entries(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 7);
+    struct call call;
+    uint64_t time_ms = 0;
+    propose_ok(cluster, "set a 1");
+    struct cluster_node *leader = cluster_leader(cluster);
+    cluster_run_ms(cluster, 300); /* clocks are heard */
+    leader->wall_offset_ms = 86400000;
+    assert_false(vy_failed(kv_propose(leader->replica, &call, "time")));
+    cluster_wait_call(cluster, &call, 1000);
+    assert_true(vy_parse_u64(vy_cstr(call.result), &time_ms));
+    assert_true(time_ms <= cluster->clock.wall_ms);
+    const uint64_t first_ms = time_ms;
+    leader->wall_offset_ms = -86400000;
+    assert_false(vy_failed(kv_propose(leader->replica, &call, "time")));
+    cluster_wait_call(cluster, &call, 1000);
+    assert_true(vy_parse_u64(vy_cstr(call.result), &time_ms));
+    assert_true(time_ms >= first_ms);
+    cluster_free(cluster);
+}
+
+/* P14, E2: a leader whose disk fails says nothing more; the others agree without it. */
+static void a_leader_with_a_failed_disk_is_silent_and_the_others_agree(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 8);
+    struct call a;
+    struct call b;
+    propose_ok(cluster, "set x 0");
+    struct cluster_node *bad = cluster_leader(cluster);
+    store_mem_fail_write(bad->disk, 1);
+    assert_false(vy_failed(kv_propose(bad->replica, &a, "set x A")));
+    cluster_run_ms(cluster, 50);
+    assert_int_equal(bad->failures, 1);
+    assert_int_equal(kv_propose(bad->replica, &b, "set x B").code, VY_CODE_CLOSED);
+    assert_int_equal(a.answers, 0);
+    cluster_crash_node(cluster, bad->number);
+    assert_int_equal(a.answers, 1);
+    assert_int_equal(a.code, VY_CODE_UNKNOWN);
+    propose_ok(cluster, "set y 1");
+    cluster_start_node(cluster, bad->number);
+    cluster_run_ms(cluster, 2000);
+    assert_all_have(cluster, "y", "1");
+    char first[64];
+    kv_get(cluster->nodes[0].replica, "x", first, sizeof(first));
+    assert_all_have(cluster, "x", first);
+    cluster_free(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_members_elect_one_and_apply_the_same),
+        cmocka_unit_test(a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost),
+        cmocka_unit_test(a_cut_off_leader_neither_reads_nor_acknowledges),
+        cmocka_unit_test(a_read_costs_a_round_and_many_share_it),
+        cmocka_unit_test(leadership_is_handed_over_without_an_election_timeout),
+        cmocka_unit_test(a_member_far_behind_is_served_from_the_disk),
+        cmocka_unit_test(one_clock_that_is_a_day_ahead_does_not_move_the_time_of_entries),
+        cmocka_unit_test(a_leader_with_a_failed_disk_is_silent_and_the_others_agree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
