@@ -7,3 +7,8 @@ volary_library(replica_store
 
 volary_test(txn_test SOURCES txn_test.c LINK replica_store testlib)
 volary_test(store_test SOURCES store_test.c store_fixture.c LINK replica_store testlib)
+volary_test(store_mem_test SOURCES store_mem_test.c store_fixture.c LINK replica_store testlib)
+volary_test(store_rocks_test SOURCES store_rocks_test.c store_fixture.c LINK replica_store testlib)
+volary_test(idem_test SOURCES idem_test.c LINK replica_store testlib)
+volary_test(ticket_test SOURCES ticket_test.c LINK replica_store testlib)
+volary_fuzzer(fuzz_ticket SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_ticket.c LINK replica_store)
