@@ -48,6 +48,18 @@ void call_reply(struct call *call, const void *reply)
     call_reply_bytes(call, vy_buf_bytes(&encoded));
 }
 
+/* The trace that the frontend began leads from its log line to this one. */
+static void log_failure(const struct call *call, struct vy_err err)
+{
+    const struct call_transport_ops *ops = call->transport_ops;
+    const uint8_t *trace = ops->trace_id == NULL ? NULL : ops->trace_id(call->transport);
+
+    vy_log(call->service->config.log, VY_LOG_ERROR, "shard.call.failed",
+           VY_HEX("conn", trace == NULL ? 0 : vy_get_be64(trace + 8)),
+           VY_CSTR("rpc.method", call->method->name), VY_HEX("shard.account", call->account_id),
+           VY_LOG_ERR(err));
+}
+
 void call_fail(struct call *call, struct vy_err err)
 {
     struct shard_log *replica = call->service->config.replica;
@@ -55,9 +67,7 @@ void call_fail(struct call *call, struct vy_err err)
 
     call->service->stats.calls_failed++;
     if (err.code == VY_CODE_CORRUPT || err.code == VY_CODE_INTERNAL || err.code == VY_CODE_IO) {
-        vy_log(call->service->config.log, VY_LOG_ERROR, "shard.call.failed",
-               VY_CSTR("rpc.method", call->method->name), VY_HEX("account", call->account_id),
-               VY_LOG_ERR(err));
+        log_failure(call, err);
     }
     call->transport_ops->fail(call->transport, err, hint,
                               err.code == VY_CODE_BUSY ? CALL_RETRY_AFTER_MS : 0);
@@ -147,7 +157,7 @@ static void propose_init(struct call *call)
         call_fail(call, err);
         return;
     }
-    const struct shard_proposal proposal = {.command = vy_buf_bytes(&encoded)};
+    const struct shard_proposal proposal = {.command = vy_buf_bytes(&encoded), .reserve = true};
     call->is_busy = true;
     replica->ops->propose(replica, &proposal, on_init_done, call);
 }
@@ -163,6 +173,7 @@ static void send_proposal(struct call *call)
         .command = vy_buf_bytes(&call->command),
         .payloads = call->payloads,
         .payload_count = call->payload_count,
+        .reserve = call->brings_no_mail,
     };
 
     call->is_busy = true;
@@ -230,6 +241,8 @@ void call_propose(struct call *call, struct shard_command *command,
     if (call->has_key) {
         command->idempotency_key = vy_bytes(call->idempotency_key, sizeof(call->idempotency_key));
     }
+    call->brings_no_mail =
+        command->append == NULL && command->deliver == NULL && command->stage == NULL;
     vy_buf_reset(&call->command);
     struct vy_err err = split_payloads(call, command, payloads, payload_count);
     if (!vy_failed(err)) {

@@ -29,6 +29,8 @@ struct call_transport_ops {
     /* Takes as many bytes as credit allows. Less than given: service_call_writable comes. */
     size_t (*send)(void *transport, struct vy_bytes bytes);
     void (*consumed)(void *transport, size_t count);
+    /* Of the call's trace, 16 bytes, or NULL. May be NULL itself: no traces. */
+    const uint8_t *(*trace_id)(void *transport);
     /* Either ends the call. */
     void (*reply)(void *transport, struct vy_bytes reply);
     void (*fail)(void *transport, struct vy_err err, const char *leader_hint,
@@ -90,6 +92,7 @@ struct call {
     struct vy_buf command;
     const struct shard_payload *payloads;
     size_t payload_count;
+    bool brings_no_mail; /* the command: it may use the reserve of the disk */
     call_result_fn on_result;
     call_work_fn work;
     call_step_fn on_done;

@@ -81,6 +81,11 @@ void purger_note(struct purger *purger, const struct fsm_event *event)
     }
 }
 
+void purger_on_lost(struct purger *purger)
+{
+    purger->is_overflown = true;
+}
+
 /* ---- commands ---- */
 
 static void run(struct purger *purger);
@@ -110,7 +115,7 @@ static void propose(struct purger *purger, struct shard_command *command, size_t
         purger->is_overflown = true;
         return;
     }
-    const struct shard_proposal proposal = {.command = vy_buf_bytes(&encoded)};
+    const struct shard_proposal proposal = {.command = vy_buf_bytes(&encoded), .reserve = true};
     purger->is_busy = true;
     purger->proposed_rows = row_count;
     replica->ops->propose(replica, &proposal, on_applied, purger);
@@ -279,6 +284,11 @@ static void start_scan(struct purger *purger)
         free(purger->scan);
         purger->scan = NULL;
     }
+}
+
+bool purger_is_quiet(const struct purger *purger)
+{
+    return !purger->is_busy;
 }
 
 /* ---- time ---- */

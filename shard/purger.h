@@ -17,4 +17,6 @@ VY_CHECKED struct vy_err purger_new(struct service *service, struct purger **out
 void purger_free(struct purger *purger); /* NULL is allowed */
 /* A row of gone was written. */
 void purger_note(struct purger *purger, const struct fsm_event *event);
+void purger_on_lost(struct purger *purger); /* some were not noted */
+bool purger_is_quiet(const struct purger *purger);
 void purger_on_leader(struct purger *purger, bool is_leader);

@@ -153,6 +153,17 @@ void service_free(struct service *service)
     free(service);
 }
 
+bool service_is_quiet(const struct service *service)
+{
+    VY_LIST_FOREACH(item, &service->calls)
+    {
+        if (VY_CONTAINER_OF(item, struct call, list)->is_busy) {
+            return false;
+        }
+    }
+    return purger_is_quiet(service->purger);
+}
+
 /* ---- a call arrives ---- */
 
 static void refuse(struct service *service, const struct call_transport_ops *ops, void *transport,
@@ -211,7 +222,6 @@ static struct vy_err decode_request(struct call *call, struct vy_bytes bytes)
 static struct vy_err admit(struct call *call, struct vy_bytes request)
 {
     struct service *service = call->service;
-    struct shard_log_status status;
 
     VY_TRY(decode_request(call, request));
     const struct vy_err err = actor_check(service, call->method, call->actor, &call->arena);
@@ -220,11 +230,10 @@ static struct vy_err admit(struct call *call, struct vy_bytes request)
         return err;
     }
     /* Sessions are served where their account's log is led; meta may ask anyone how it is. */
-    if (call->method->is_write || call->method->actor == CALL_ACTOR_SESSION) {
-        service->config.replica->ops->status(service->config.replica, &status);
-        if (!status.is_leader) {
-            return vy_error(VY_CODE_NOT_LEADER, "another member leads");
-        }
+    struct shard_log *replica = service->config.replica;
+    if ((call->method->is_write || call->method->actor == CALL_ACTOR_SESSION) &&
+        !replica->ops->is_leader(replica)) {
+        return vy_error(VY_CODE_NOT_LEADER, "another member leads");
     }
     return vy_ok();
 }
@@ -363,6 +372,18 @@ void service_on_event(struct service *service, const struct fsm_event *event)
         purger_note(service->purger, event);
         break;
     }
+}
+
+void service_on_events_lost(struct service *service)
+{
+    watches_end_all(service->watches, vy_error(VY_CODE_BUSY, "change feed is too far behind"));
+    purger_on_lost(service->purger);
+}
+
+void service_on_account_change(struct service *service, uint64_t account_id, uint64_t epoch)
+{
+    account_keys_fence(service->accounts, account_id, epoch);
+    watches_on_fence(service->watches, account_id, epoch);
 }
 
 void service_on_leader(struct service *service, bool is_leader)

@@ -17,8 +17,8 @@ struct watches;
 struct purger;
 
 #define SERVICE_VIEW_LEASE_MS_DEFAULT                                                              \
-    300000U                     /* a view that was not told for so long no longer holds content */
-#define SERVICE_CALLS_MAX 8192U /* open at once, watches included; more are BUSY */
+    300000U                      /* a view that was not told for so long no longer holds content */
+#define SERVICE_CALLS_MAX 65536U /* open at once, watches included; more are BUSY */
 
 struct service_config {
     struct vy_loop *loop;
@@ -55,6 +55,10 @@ VY_CHECKED struct vy_err service_new(const struct service_config *config, struct
 /* Ends open calls with UNAVAILABLE. Workers must have finished. */
 void service_free(struct service *service);
 
+/* No step of a call runs on a worker, in the log or at meta: service_free would find nothing to
+ * wait for. */
+bool service_is_quiet(const struct service *service);
+
 /* The table, for tests and for the link (service_rpc.c). */
 const struct call_method *service_methods(size_t *count);
 const struct call_method *service_find_method(uint32_t id);
@@ -77,6 +81,10 @@ void service_call_cancel(struct call *call); /* nobody waits any more; the call 
 
 /* A command was applied and is durable; events in order. */
 void service_on_event(struct service *service, const struct fsm_event *event);
+/* Events were lost: whoever lives by them looks anew. */
+void service_on_events_lost(struct service *service);
+/* Meta says that the account's state, quota or epoch changed: what is known of it is asked anew. */
+void service_on_account_change(struct service *service, uint64_t account_id, uint64_t epoch);
 /* This member began or ceased to lead. */
 void service_on_leader(struct service *service, bool is_leader);
 const struct service_stats *service_stats(struct service *service);

@@ -24,6 +24,7 @@ struct shard_proposal {
     struct vy_bytes command;              /* an encoded ShardCommand; copied */
     const struct shard_payload *payloads; /* copied */
     size_t payload_count;
+    bool reserve; /* brings no mail: allowed below the free-space floor (P13) */
 };
 
 struct shard_log_status {
@@ -43,6 +44,7 @@ struct shard_log_ops {
     void (*propose)(struct shard_log *log, const struct shard_proposal *proposal,
                     shard_log_done_fn done, void *arg);
     void (*read_barrier)(struct shard_log *log, shard_log_ready_fn ready, void *arg);
+    bool (*is_leader)(struct shard_log *log); /* able to propose and read; asked for every call */
     void (*status)(struct shard_log *log, struct shard_log_status *out);
     const char *(*leader_hint)(struct shard_log *log); /* NULL: not known */
     /* @thread any */

@@ -266,10 +266,8 @@ static struct vy_err check_alive(struct watch *watch)
 {
     const struct call *call = watch->call;
     struct shard_log *replica = call->service->config.replica;
-    struct shard_log_status status;
 
-    replica->ops->status(replica, &status);
-    if (!status.is_leader) {
+    if (!replica->ops->is_leader(replica)) {
         return vy_error(VY_CODE_NOT_LEADER, "leadership moved");
     }
     if (call->is_cancelled) {

@@ -134,6 +134,11 @@ static void local_read_barrier(struct shard_log *log, shard_log_ready_fn ready, 
     vy_loop_post(&barrier->local->loop.base, pass_barrier, barrier);
 }
 
+static bool local_is_leader(struct shard_log *log)
+{
+    return local_of(log)->is_leader;
+}
+
 static void local_status(struct shard_log *log, struct shard_log_status *out)
 {
     const struct shard_local *local = local_of(log);
@@ -157,6 +162,7 @@ static struct vy_err local_snapshot(struct shard_log *log, struct store_snapshot
 static const struct shard_log_ops local_log_ops = {
     .propose = local_propose,
     .read_barrier = local_read_barrier,
+    .is_leader = local_is_leader,
     .status = local_status,
     .leader_hint = local_leader_hint,
     .snapshot_open = local_snapshot,

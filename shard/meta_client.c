@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/meta_client.h"
+#include "proto/event_stream.h"
+#include <stdlib.h>
+
+#define REGISTER_EVERY_MS 20000U
+#define RETRY_MS 500U
+#define DEADLINE_MS 10000U
+#define REQUEST_BYTES_MAX 4096U
+#define REPLY_ARENA_BYTES_MAX 16384U
+#define VERSION_TEXT "0.1.0"
+
+struct meta_client {
+    struct meta_client_config config;
+    struct rpc_group *meta; /* owned */
+    struct rpc_group_call *registering;
+    struct vy_timer *register_timer; /* owned */
+    bool is_registered;
+    struct rpc_group_call *watch;
+    struct vy_timer *watch_timer; /* owned */
+    struct event_reader reader;
+    uint64_t cursor;
+};
+
+static struct rpc_group_call *ask(struct meta_client *client, uint32_t method,
+                                  const struct vy_pb_desc *desc, const void *request,
+                                  const struct rpc_call_options *options,
+                                  const struct rpc_call_events *events, void *arg)
+{
+    struct rpc_group_call *call = NULL;
+    struct vy_buf buf;
+
+    vy_buf_init(&buf, REQUEST_BYTES_MAX);
+    if (!vy_failed(vy_pb_encode(desc, request, &buf))) {
+        call = rpc_group_call(client->meta, method, vy_buf_bytes(&buf), options, events, arg);
+    }
+    vy_buf_deinit(&buf);
+    return call;
+}
+
+/* ---- registration ---- */
+
+static void register_on_end(void *arg, const struct rpc_status *status, struct vy_bytes reply)
+{
+    struct meta_client *client = arg;
+    const struct vy_log *log = client->config.rpc->log;
+
+    (void)reply; /* its cursor is for caches that are filled before the watch starts */
+    client->registering = NULL;
+    if (status->code != VY_CODE_OK) {
+        vy_log(log, VY_LOG_WARN, "shard.register.failed",
+               VY_CSTR("err.code", vy_code_name(status->code)),
+               VY_STR("err.text", status->message));
+    } else if (!client->is_registered) {
+        client->is_registered = true;
+        vy_log(log, VY_LOG_INFO, "shard.register.ok",
+               VY_U64("shard.group", client->config.group_id));
+    }
+    vy_timer_start(client->register_timer,
+                   status->code == VY_CODE_OK ? REGISTER_EVERY_MS : RETRY_MS);
+}
+
+static const struct rpc_call_events register_events = {.on_end = register_on_end};
+
+static void register_now(void *arg)
+{
+    struct meta_client *client = arg;
+    const struct meta_client_config *config = &client->config;
+    const struct node_register_request request = {
+        .group_id = config->group_id,
+        .member_id = config->member_id,
+        .role = VY_LIT("shard"),
+        .node = vy_cstr(config->rpc->node),
+        .link_address = vy_cstr(config->link_address),
+        .raft_address = vy_cstr(config->raft_address == NULL ? "" : config->raft_address),
+        .incarnation = config->incarnation,
+        .version = VY_LIT(VERSION_TEXT),
+    };
+    /* The same row however often it is written. */
+    const struct rpc_call_options options = {.deadline_ms = DEADLINE_MS, .idempotent = true};
+
+    client->registering = ask(client, METHOD_META_NODE_REGISTER, &node_register_request_desc,
+                              &request, &options, &register_events, client);
+    if (client->registering == NULL) {
+        vy_timer_start(client->register_timer, RETRY_MS);
+    }
+}
+
+bool meta_client_is_registered(const struct meta_client *client)
+{
+    return client->is_registered;
+}
+
+/* ---- account keys ---- */
+
+struct key_question {
+    shard_meta_key_fn done;
+    void *arg;
+};
+
+static void key_on_end(void *arg, const struct rpc_status *status, struct vy_bytes bytes)
+{
+    struct key_question *question = arg;
+    struct account_key_reply reply;
+    struct vy_arena arena;
+    struct vy_err err = rpc_status_err(status);
+
+    vy_arena_init(&arena, REPLY_ARENA_BYTES_MAX);
+    if (!vy_failed(err)) {
+        err = vy_pb_decode(&account_key_reply_desc, &arena, bytes, &reply);
+    }
+    question->done(question->arg, err, vy_failed(err) ? NULL : &reply);
+    vy_arena_deinit(&arena);
+    free(question);
+}
+
+static const struct rpc_call_events key_events = {.on_end = key_on_end};
+
+static void ask_key(void *meta, uint64_t account_id, shard_meta_key_fn done, void *arg)
+{
+    struct meta_client *client = meta;
+    const struct account_key_request request = {.account_id = account_id};
+    const struct rpc_call_options options = {.deadline_ms = DEADLINE_MS, .idempotent = true};
+    struct key_question *question = malloc(sizeof(*question));
+
+    if (question == NULL) {
+        done(arg, vy_error(VY_CODE_NOMEM, "ask for an account key"), NULL);
+        return;
+    }
+    *question = (struct key_question){.done = done, .arg = arg};
+    if (ask(client, METHOD_META_ACCOUNT_KEY, &account_key_request_desc, &request, &options,
+            &key_events, question) == NULL) {
+        free(question);
+        done(arg, vy_error(VY_CODE_BUSY, "ask for an account key"), NULL);
+    }
+}
+
+const struct shard_meta_ops meta_client_ops = {.account_key = ask_key};
+
+/* ---- accounts that change ---- */
+
+static void take_event(struct meta_client *client, struct vy_bytes bytes)
+{
+    struct meta_event event;
+    struct vy_arena arena;
+
+    vy_arena_init(&arena, EVENT_STREAM_BYTES_MAX);
+    if (!vy_failed(vy_pb_decode(&meta_event_desc, &arena, bytes, &event))) {
+        client->cursor = event.cursor;
+        /* A reset needs nothing here: what must not be missed, fences, comes through the log. */
+        if (event.account_id != 0) {
+            client->config.on_account_change(client->config.arg, event.account_id,
+                                             event.account_epoch);
+        }
+    }
+    vy_arena_deinit(&arena);
+}
+
+static void watch_on_data(void *arg, struct vy_bytes bytes)
+{
+    struct meta_client *client = arg;
+    const size_t count = bytes.len;
+    struct vy_bytes message;
+    bool found = true;
+
+    while (found && !vy_failed(event_reader_next(&client->reader, &bytes, &message, &found))) {
+        if (found) {
+            take_event(client, message);
+        }
+    }
+    rpc_group_call_consumed(client->watch, count);
+}
+
+static void watch_on_end(void *arg, const struct rpc_status *status, struct vy_bytes reply)
+{
+    struct meta_client *client = arg;
+
+    (void)status; /* opened again, from the cursor */
+    (void)reply;
+    client->watch = NULL;
+    event_reader_deinit(&client->reader);
+    event_reader_init(&client->reader);
+    vy_timer_start(client->watch_timer, RETRY_MS);
+}
+
+static const struct rpc_call_events watch_events = {.on_data = watch_on_data,
+                                                    .on_end = watch_on_end};
+
+static void watch_now(void *arg)
+{
+    struct meta_client *client = arg;
+    const struct meta_watch_request request = {.cursor = client->cursor};
+    const struct rpc_call_options options = {.endless = true};
+
+    client->watch = ask(client, METHOD_META_WATCH, &meta_watch_request_desc, &request, &options,
+                        &watch_events, client);
+    if (client->watch == NULL) {
+        vy_timer_start(client->watch_timer, RETRY_MS);
+    }
+}
+
+/* ---- life ---- */
+
+struct vy_err meta_client_new(const struct meta_client_config *config, struct meta_client **out)
+{
+    const struct rpc_group_options options = {.name = "meta", .peer_roles = RPC_ROLE_META};
+    struct meta_client *client = calloc(1, sizeof(*client));
+
+    if (client == NULL) {
+        return vy_error(VY_CODE_NOMEM, "client of meta");
+    }
+    client->config = *config;
+    event_reader_init(&client->reader);
+    client->register_timer = vy_timer_new(config->rpc->loop, register_now, client);
+    client->watch_timer = vy_timer_new(config->rpc->loop, watch_now, client);
+    struct vy_err err = client->register_timer == NULL || client->watch_timer == NULL
+                            ? vy_error(VY_CODE_NOMEM, "timers of meta's client")
+                            : rpc_group_new(config->rpc, &options, config->members,
+                                            config->member_count, &client->meta);
+    if (vy_failed(err)) {
+        meta_client_free(client);
+        return err;
+    }
+    register_now(client);
+    watch_now(client);
+    *out = client;
+    return vy_ok();
+}
+
+void meta_client_free(struct meta_client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    rpc_group_call_cancel(client->registering);
+    rpc_group_call_cancel(client->watch);
+    rpc_group_free(client->meta);
+    vy_timer_free(client->register_timer);
+    vy_timer_free(client->watch_timer);
+    event_reader_deinit(&client->reader);
+    free(client);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * How a shard speaks to meta: it registers its place, asks for wrapped account keys, and hears of
+ * accounts that changed.
+ *
+ * @thread  the loop's
+ */
+#include "proto/rpc_group.h"
+#include "shard/account_keys.h"
+
+struct meta_client;
+struct meta_client_config {
+    const struct rpc_config *rpc; /* borrowed; outlives the client */
+    const struct rpc_group_member *members;
+    size_t member_count;
+    /* What meta is told of this member; strings outlive the client. */
+    uint64_t group_id;
+    uint64_t member_id;
+    uint64_t incarnation;
+    const char *link_address;
+    const char *raft_address; /* NULL: none */
+    void (*on_account_change)(void *arg, uint64_t account_id, uint64_t epoch);
+    void *arg;
+};
+VY_CHECKED struct vy_err meta_client_new(const struct meta_client_config *config,
+                                         struct meta_client **out);
+/* Questions that are open end with CANCELLED before this returns. NULL is allowed. */
+void meta_client_free(struct meta_client *client);
+bool meta_client_is_registered(const struct meta_client *client);
+/* For account_keys_config; its `meta` is the client. */
+extern const struct shard_meta_ops meta_client_ops;

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/metrics.h"
+#include "base/assert.h"
+
+/* In the order of service_methods(). */
+static const char *const method_names[] = {
+    "mailbox_list",    "mailbox_create", "mailbox_delete", "mailbox_rename", "mailbox_subscribe",
+    "mailbox_open",    "mailbox_close",  "mailbox_sync",   "message_store",  "message_copy",
+    "message_expunge", "message_fetch",  "message_search", "message_append", "message_deliver",
+    "quota",           "account_watch",  "account_fence",  "status"};
+
+static const struct vy_metric_spec seconds_spec = {
+    .name = "volary_shard_call_seconds",
+    .help = "Time from a call's arrival to its answer; watches when they end.",
+    .kind = VY_METRIC_HISTOGRAM,
+    .labels = {{"method", method_names, VY_COUNT_OF(method_names)}}};
+
+struct named {
+    const char *name;
+    const char *help;
+    size_t offset; /* of the u64 */
+};
+/* clang-format off */
+static const struct named counters[] = {
+    {"volary_shard_calls_total",             "Calls that arrived.",                        offsetof(struct service_stats, calls)},
+    {"volary_shard_calls_denied_total",      "Calls without a valid session.",             offsetof(struct service_stats, calls_denied)},
+    {"volary_shard_calls_failed_total",      "Calls that ended with an error.",            offsetof(struct service_stats, calls_failed)},
+    {"volary_shard_messages_stored_total",   "Messages stored by delivery and APPEND.",    offsetof(struct service_stats, messages_stored)},
+    {"volary_shard_stored_bytes_total",      "Bytes of messages stored.",                  offsetof(struct service_stats, messages_stored_bytes)},
+    {"volary_shard_purged_rows_total",       "Rows of expunged messages removed for good.", offsetof(struct service_stats, purged_rows)},
+    {"volary_shard_checksum_failures_total", "Bodies that did not match their checksum.",  offsetof(struct service_stats, checksum_failures)},
+};
+static const struct named service_gauges[] = {
+    {"volary_shard_calls_open", "Calls not answered yet, watches included.", offsetof(struct service_stats, calls_open)},
+    {"volary_shard_views_open", "Mailboxes selected by sessions.",           offsetof(struct service_stats, views_open)},
+};
+static const struct named replica_gauges[] = {
+    {"volary_shard_raft_term",           "Term of the shard's group.",                       offsetof(struct replica_status, term)},
+    {"volary_shard_raft_commit_index",   "Entries that a majority has.",                     offsetof(struct replica_status, commit_index)},
+    {"volary_shard_raft_applied_index",  "Entries applied here.",                            offsetof(struct replica_status, applied_index)},
+    {"volary_shard_raft_queue_bytes",    "Proposals accepted and not answered.",             offsetof(struct replica_status, queue_bytes)},
+    {"volary_shard_raft_leader_changes", "Changes of leader seen since the start.",          offsetof(struct replica_status, leader_changes)},
+    {"volary_shard_raft_elections",      "Elections started by this member.",                offsetof(struct replica_status, elections)},
+    {"volary_shard_raft_syncs",          "Batches written with sync since the start.",       offsetof(struct replica_status, sync_count)},
+    {"volary_shard_disk_free_bytes",     "Free bytes of the file system of data.dir.",       offsetof(struct replica_status, free_bytes)},
+};
+/* clang-format on */
+static const struct vy_metric_spec leader_spec = {.name = "volary_shard_raft_leader",
+                                                  .help = "1 while this member leads.",
+                                                  .kind = VY_METRIC_GAUGE};
+
+#define LEADER_GAUGE (VY_COUNT_OF(service_gauges) + VY_COUNT_OF(replica_gauges))
+_Static_assert(LEADER_GAUGE < SHARD_GAUGES_MAX, "room for every gauge");
+_Static_assert(VY_COUNT_OF(counters) <= SHARD_COUNTERS_MAX, "room for every counter");
+
+static struct vy_err add_named(struct vy_metrics *registry, const struct named *rows, size_t count,
+                               enum vy_metric_kind kind, struct vy_metric **out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct vy_metric_spec spec = {
+            .name = rows[i].name, .help = rows[i].help, .kind = kind};
+        VY_TRY(vy_metrics_add(registry, &spec, &out[i]));
+    }
+    return vy_ok();
+}
+
+struct vy_err shard_metrics_init(struct vy_metrics *registry, struct shard_metrics *out)
+{
+    *out = (struct shard_metrics){.seconds = NULL};
+    if (registry == NULL) {
+        return vy_ok();
+    }
+    VY_TRY(add_named(registry, counters, VY_COUNT_OF(counters), VY_METRIC_COUNTER, out->counters));
+    VY_TRY(add_named(registry, service_gauges, VY_COUNT_OF(service_gauges), VY_METRIC_GAUGE,
+                     out->gauges));
+    VY_TRY(add_named(registry, replica_gauges, VY_COUNT_OF(replica_gauges), VY_METRIC_GAUGE,
+                     out->gauges + VY_COUNT_OF(service_gauges)));
+    VY_TRY(vy_metrics_add(registry, &leader_spec, &out->gauges[LEADER_GAUGE]));
+    return vy_metrics_add(registry, &seconds_spec, &out->seconds);
+}
+
+static uint64_t number_at(const void *object, size_t offset)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, (const uint8_t *)object + offset, sizeof(value));
+    return value;
+}
+
+void shard_metrics_set(struct shard_metrics *metrics, const struct service_stats *service,
+                       const struct replica_status *replica)
+{
+    if (metrics->seconds == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < VY_COUNT_OF(counters); i++) {
+        const uint64_t value = number_at(service, counters[i].offset);
+        vy_metric_count(metrics->counters[i], 0, value - metrics->counted[i]);
+        metrics->counted[i] = value;
+    }
+    struct vy_metric **gauge = metrics->gauges;
+    for (size_t i = 0; i < VY_COUNT_OF(service_gauges); i++) {
+        vy_metric_set(*gauge++, 0, (int64_t)number_at(service, service_gauges[i].offset));
+    }
+    for (size_t i = 0; i < VY_COUNT_OF(replica_gauges); i++) {
+        vy_metric_set(*gauge++, 0, (int64_t)number_at(replica, replica_gauges[i].offset));
+    }
+    vy_metric_set(*gauge, 0, replica->role == REPLICA_ROLE_LEADER ? 1 : 0);
+}
