@@ -20,3 +20,9 @@ volary_fuzzer(fuzz_rpc_frame SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_rpc_fra
 volary_fuzzer(fuzz_rpc_conn SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_rpc_conn.c rpc_fixture.c
   ${CMAKE_SOURCE_DIR}/tests/lib/fake_loop.c ${CMAKE_SOURCE_DIR}/tests/lib/fake_clock.c ${CMAKE_SOURCE_DIR}/tests/lib/fake_rng.c
   LINK rpc)
+volary_test(rpc_process_test SOURCES rpc_process_test.c LINK rpc_fixture)
+if(VOLARY_TESTS)
+  volary_program(rpc_peer SOURCES rpc_peer_main.c LINK rpc_fixture)
+  set_target_properties(rpc_peer PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_dependencies(rpc_process_test rpc_peer)
+endif()
