@@ -10,7 +10,9 @@ volary_program(volary-frontend SOURCES main.c LINK frontend_role dep::jemalloc)
 if(VOLARY_TESTS)
   set(doubles ${CMAKE_SOURCE_DIR}/tests/transcript)
   volary_library(shell_fixture
-    SOURCES shell_fixture.c shell_backend.c ${doubles}/imap_backend.c ${doubles}/imap_store.c
+    SOURCES shell_fixture.c shell_backend_fixture.c ${doubles}/imap_backend.c ${doubles}/imap_store.c
     LINK frontend smtp_double testlib dep::cmocka)
+  add_executable(shell_bench EXCLUDE_FROM_ALL shell_bench.c)
+  target_link_libraries(shell_bench PRIVATE volary_flags shell_fixture dep::jemalloc)
 endif()
 volary_test(shell_test SOURCES shell_test.c LINK shell_fixture)

@@ -2,7 +2,7 @@
 #include "frontend/shell_fixture.h"
 
 #include "base/assert.h"
-#include "frontend/shell_backend.h"
+#include "frontend/shell_backend_fixture.h"
 #include "proto/rpc_inproc.h"
 #include "tests/lib/test.h"
 #include <errno.h>
@@ -49,7 +49,7 @@ void shell_fixture_init(struct shell_fixture *f, const struct shell_options *opt
     assert_false(vy_failed(vy_net_parse(VY_LIT("127.0.0.0/8"), &loopback)));
     assert_false(vy_failed(rpc_inproc_new(&f->hub)));
     assert_false(vy_failed(vy_metrics_new(&f->metrics)));
-    f->backend = shell_backend_new(f->hub, options->fetch_rows);
+    f->backend = shell_backend_new(f->hub, options);
     make_certificate(f);
     const struct frontend_config config = {
         .clock = vy_clock_system(),

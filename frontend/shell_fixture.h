@@ -29,6 +29,7 @@ struct shell_options {
     uint32_t fetch_rows;      /* INBOX then has so many messages that exist as index rows only */
     bool is_untrusted;        /* 127.0.0.1 is none of auth.plaintext_networks */
     bool has_no_tls;
+    bool discards_mail; /* deliveries are answered and forgotten */
 };
 
 struct shell_fixture {

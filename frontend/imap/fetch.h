@@ -24,12 +24,18 @@ enum imap_fetch_item {
 uint32_t imap_items_columns(uint32_t items);
 
 #define IMAP_FLAGS_TEXT_BYTES 64U
+#define IMAP_DATE_TIME_BYTES 26U
 /* Texts of flag lists without keywords, made when first met; and where the last UID stood. One per
  * command. */
 struct imap_row_writer {
     uint32_t items;
     size_t range;  /* of view->uids: UIDs only rise */
     size_t recent; /* of view->recent */
+    /* INTERNALDATE of the last row: the next one is often of the same day. */
+    bool has_date;
+    int64_t date_day; /* since 1970, in its zone */
+    int32_t date_zone_minutes;
+    char date[IMAP_DATE_TIME_BYTES];
     struct {
         uint8_t len;
         char text[IMAP_FLAGS_TEXT_BYTES - 1];

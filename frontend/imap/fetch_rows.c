@@ -5,6 +5,7 @@
 #include "frontend/imap/fetch.h"
 #include "mail/date.h"
 #include "mail/flags.h"
+#include <stdlib.h>
 
 /* "* 4294967295 FETCH (UID .. FLAGS (..) MODSEQ (..) RFC822.SIZE .. INTERNALDATE ".." EMAILID (..)
  * THREADID (..))" with every number at its longest is under 400 bytes; keywords are written apart.
@@ -92,6 +93,52 @@ static char *put_id(char *at, char kind, const uint8_t *id)
     return at;
 }
 
+#define MS_PER_DAY 86400000
+/* What can be written with 26 bytes, whatever a shard says: years to 9999, zones to a day. */
+#define DATE_MS_MAX UINT64_C(253402128000000)
+#define ZONE_MINUTES_MAX 1440
+
+static char *put_two(char *at, int64_t value)
+{
+    *at++ = (char)('0' + value / 10);
+    *at++ = (char)('0' + value % 10);
+    return at;
+}
+
+static void remember_date(struct imap_row_writer *rows, struct date_time date, int64_t day)
+{
+    struct vy_buf text;
+    vy_buf_init(&text, IMAP_DATE_TIME_BYTES);
+    date_append_imap_date_time(&text, date);
+    VY_ASSERT(vy_buf_len(&text) == IMAP_DATE_TIME_BYTES);
+    memcpy(rows->date, vy_buf_bytes(&text).data, IMAP_DATE_TIME_BYTES);
+    vy_buf_deinit(&text);
+    rows->date_day = day;
+    rows->date_zone_minutes = date.zone_minutes;
+    rows->has_date = true;
+}
+
+/* "17-Jul-1996 02:44:25 -0700" */
+static char *put_date(struct imap_row_writer *rows, char *at, const struct fetch_block *block,
+                      size_t row)
+{
+    const int32_t zone_minutes = fetch_block_zone_minutes(block, row);
+    const struct date_time date = {
+        .unix_ms = (int64_t)VY_MIN(fetch_block_internal_ms(block, row), DATE_MS_MAX),
+        .zone_minutes = abs(zone_minutes) <= ZONE_MINUTES_MAX ? zone_minutes : 0};
+    const int64_t local_ms = date.unix_ms + date.zone_minutes * INT64_C(60000);
+    const int64_t day = local_ms / MS_PER_DAY - (local_ms < 0 ? 1 : 0);
+    const int64_t second = (local_ms - day * MS_PER_DAY) / 1000 % 86400;
+    if (!rows->has_date || day != rows->date_day || date.zone_minutes != rows->date_zone_minutes) {
+        remember_date(rows, date, day);
+    }
+    memcpy(at, rows->date, IMAP_DATE_TIME_BYTES);
+    char *time = put_two(at + 12, second / 3600);
+    time = put_two(time + 1, second / 60 % 60);
+    (void)put_two(time + 1, second % 60);
+    return at + IMAP_DATE_TIME_BYTES;
+}
+
 /* The items of a row, each behind a space; flags without keywords only. */
 static char *put_items(struct imap_row_writer *rows, char *at, uint32_t items,
                        const struct fetch_block *block, size_t row, bool is_recent)
@@ -108,6 +155,10 @@ static char *put_items(struct imap_row_writer *rows, char *at, uint32_t items,
     }
     if ((items & IMAP_ITEM_SIZE) != 0 && block->size_bytes != NULL) {
         at = imap_put_u64(PUT(at, " RFC822.SIZE "), fetch_block_size(block, row));
+    }
+    if ((items & IMAP_ITEM_INTERNALDATE) != 0 && block->internal_ms != NULL) {
+        at = put_date(rows, PUT(at, " INTERNALDATE \""), block, row);
+        *at++ = '"';
     }
     if ((items & IMAP_ITEM_EMAILID) != 0 && block->email_id != NULL) {
         at = put_id(PUT(at, " EMAILID "), 'M', fetch_block_email_id(block, row));
@@ -128,40 +179,15 @@ static bool has_keyword(struct vy_bytes bits)
     return false;
 }
 
-static void write_name(struct vy_buf *out, bool *is_first, const char *name)
-{
-    vy_buf_append_cstr(out, *is_first ? "" : " ");
-    vy_buf_append_cstr(out, name);
-    *is_first = false;
-}
-
-/* What has no bounded length, or a writer of its own. */
-static void write_long_items(struct imap_session *s, const struct fetch_block *block, size_t row,
-                             uint32_t items, bool is_first, bool is_recent)
-{
-    if ((items & IMAP_ITEM_INTERNALDATE) != 0 && block->internal_ms != NULL) {
-        const struct date_time date = {.unix_ms = (int64_t)fetch_block_internal_ms(block, row),
-                                       .zone_minutes = fetch_block_zone_minutes(block, row)};
-        write_name(&s->out, &is_first, "INTERNALDATE \"");
-        date_append_imap_date_time(&s->out, date);
-        vy_buf_append_byte(&s->out, '"');
-    }
-    if ((items & IMAP_ITEM_FLAGS) != 0) {
-        write_name(&s->out, &is_first, "FLAGS ");
-        imap_write_flags(&s->out, s->view, fetch_block_flags(block, row),
-                         fetch_block_keywords(block, row), is_recent);
-    }
-}
-
-/* One row up to its last item, without ")" and line end. */
+/* One row up to its last item, without ")" and line end. Flags with keywords have no bounded
+ * length: they go last. */
 static void write_row(struct imap_session *s, struct imap_row_writer *rows,
                       const struct fetch_block *block, size_t row, uint32_t place)
 {
     const bool is_recent = walk_to(&s->view->recent, &rows->recent, fetch_block_uid(block, row));
     const bool has_keywords = (rows->items & IMAP_ITEM_FLAGS) != 0 && block->keyword_bytes > 0 &&
                               has_keyword(fetch_block_keywords(block, row));
-    const uint32_t long_items =
-        rows->items & (IMAP_ITEM_INTERNALDATE | (has_keywords ? (uint32_t)IMAP_ITEM_FLAGS : 0));
+    const uint32_t items = rows->items & ~(has_keywords ? (uint32_t)IMAP_ITEM_FLAGS : 0);
     char *const start = (char *)vy_buf_reserve(&s->out, ROW_BYTES_MAX);
     if (start == NULL) {
         return;
@@ -169,12 +195,16 @@ static void write_row(struct imap_session *s, struct imap_row_writer *rows,
     char *at = imap_put_u64(PUT(start, "* "), place);
     at = PUT(at, " FETCH ");
     char *const open = at;
-    at = put_items(rows, at, rows->items & ~long_items, block, row, is_recent);
+    at = put_items(rows, at, items, block, row, is_recent);
     at += at == open ? 1 : 0;
     *open = '('; /* in place of the first item's space */
+    if (has_keywords) {
+        at = at == open + 1 ? PUT(at, "FLAGS ") : PUT(at, " FLAGS ");
+    }
     vy_buf_added(&s->out, (size_t)(at - start));
-    if (long_items != 0) {
-        write_long_items(s, block, row, long_items, at == open + 1, is_recent);
+    if (has_keywords) {
+        imap_write_flags(&s->out, s->view, fetch_block_flags(block, row),
+                         fetch_block_keywords(block, row), is_recent);
     }
 }
 

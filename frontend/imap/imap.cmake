@@ -16,5 +16,6 @@ volary_library(imap
 volary_test(imap_reader_test SOURCES ${imap_dir}/reader_test.c LINK imap testlib)
 volary_test(imap_parser_test SOURCES ${imap_dir}/parser_test.c LINK imap testlib)
 volary_test(imap_view_test SOURCES ${imap_dir}/view_test.c LINK imap testlib)
+volary_test(imap_fetch_rows_test SOURCES ${imap_dir}/fetch_rows_test.c LINK imap testlib)
 volary_test(imap_session_test SOURCES ${imap_dir}/session_test.c LINK imap testlib)
 volary_fuzzer(fuzz_imap_session SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_imap_session.c LINK imap)

@@ -8,18 +8,37 @@
 #define TEXT_BYTES_MAX 200U
 #define MAILBOX_WIRE_BYTES_MAX 32768U
 
+/* "00" to "99". */
+static const char digit_pairs[] = "0001020304050607080910111213141516171819"
+                                  "2021222324252627282930313233343536373839"
+                                  "4041424344454647484950515253545556575859"
+                                  "6061626364656667686970717273747576777879"
+                                  "8081828384858687888990919293949596979899";
+
+static char *put_pair(char *before, uint64_t pair)
+{
+    before[-2] = digit_pairs[2 * pair];
+    before[-1] = digit_pairs[2 * pair + 1];
+    return before - 2;
+}
+
 char *imap_put_u64(char *at, uint64_t value)
 {
-    char digits[20];
-    size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    while (count > 0) {
-        *at++ = digits[--count];
+    size_t len = 1;
+    for (uint64_t left = value; left >= 10; left /= 10) {
+        len++;
     }
-    return at;
+    char *before = at + len;
+    while (value >= 100) {
+        before = put_pair(before, value % 100);
+        value /= 100;
+    }
+    if (value >= 10) {
+        (void)put_pair(before, value);
+    } else {
+        before[-1] = (char)('0' + value);
+    }
+    return at + len;
 }
 
 static bool is_plain_atom(struct vy_bytes text)

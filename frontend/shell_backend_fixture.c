@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frontend/shell_backend.h"
+#include "frontend/shell_backend_fixture.h"
 
 #include "base/assert.h"
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/rng.h"
 #include "frontend/imap/imap.h"
-#include "frontend/shell_fixture.h"
 #include "proto/event_stream.h"
 #include "proto/fetch_stream.h"
 #include "proto/rpc_server.h"
@@ -31,6 +30,7 @@ struct shell_backend {
     struct smtp_backend *smtp;
     void *imap;
     uint32_t fetch_rows;
+    bool discards_mail;
     uint64_t map_epoch;
     uint64_t cursor;
     unsigned moved_left;
@@ -118,9 +118,31 @@ static bool is_smtp_login(const struct served *served)
     return is_smtp;
 }
 
+/* One recipient, stored and forgotten. */
+static struct vy_err discard(struct served *served)
+{
+    struct vy_arena arena;
+    struct message_deliver_request request;
+    vy_arena_init(&arena, ARENA_BYTES_MAX);
+    struct vy_err err = vy_pb_decode(&message_deliver_request_desc, &arena,
+                                     vy_buf_bytes(&served->request), &request);
+    if (!vy_failed(err)) {
+        VY_ASSERT(request.recipients_count == 1);
+        const struct deliver_result result = {.account_id = request.recipients[0].account_id,
+                                              .outcome = DELIVER_OUTCOME_STORED};
+        const struct message_deliver_reply reply = {.results_count = 1, .results = &result};
+        err = vy_pb_encode(&message_deliver_reply_desc, &reply, &served->reply);
+    }
+    vy_arena_deinit(&arena);
+    return err;
+}
+
 static struct vy_err ask_double(struct served *served)
 {
     struct shell_backend *b = served->backend;
+    if (b->discards_mail && served->method == METHOD_SHARD_MESSAGE_DELIVER) {
+        return discard(served);
+    }
     if (is_smtp(served->method) || (served->method == METHOD_META_LOGIN && is_smtp_login(served))) {
         return smtp_backend_call(b->smtp, served->method, vy_buf_bytes(&served->request),
                                  vy_buf_bytes(&served->body),
@@ -426,13 +448,14 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
-struct shell_backend *shell_backend_new(struct rpc_inproc *hub, uint32_t fetch_rows)
+struct shell_backend *shell_backend_new(struct rpc_inproc *hub, const struct shell_options *options)
 {
     struct shell_backend *b = calloc(1, sizeof(*b));
     VY_ASSERT(b != NULL);
     const struct vy_err err = vy_loop_uv_new(&b->loop);
     VY_ASSERT(!vy_failed(err));
-    b->fetch_rows = fetch_rows;
+    b->fetch_rows = options->fetch_rows;
+    b->discards_mail = options->discards_mail;
     b->map_epoch = 1;
     b->cursor = 1;
     b->meta_rpc = role_config(b, hub, "meta-1", RPC_ROLE_META);
