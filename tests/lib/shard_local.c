@@ -334,6 +334,11 @@ static const struct call_transport_ops local_transport = {
     .fail = take_failure,
 };
 
+const struct call_transport_ops *shard_local_transport(void)
+{
+    return &local_transport;
+}
+
 void shard_local_begin(struct shard_local *local, struct shard_local_call *call, uint32_t method,
                        const uint8_t *idempotency_key, const void *request)
 {

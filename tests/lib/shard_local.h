@@ -60,6 +60,8 @@ struct vy_err shard_local_call(struct shard_local *local, uint32_t method,
 void shard_local_begin(struct shard_local *local, struct shard_local_call *call, uint32_t method,
                        const uint8_t *idempotency_key, const void *request);
 void shard_local_run(struct shard_local *local);
+/* Its `transport` is a struct shard_local_call: for requests that are no messages. */
+const struct call_transport_ops *shard_local_transport(void);
 void shard_local_end(struct shard_local_call *call); /* cancels it if need be, frees buffers */
 void shard_local_set_leader(struct shard_local *local, bool is_leader);
 void shard_local_release(struct shard_local *local);
