@@ -8,5 +8,7 @@ if(VOLARY_TESTS)
   foreach(test ingest fetch search)
     volary_test(shard_${test}_test SOURCES ${test}_test.c reads_fixture.c LINK shard_testlib)
   endforeach()
+  volary_fuzzer(fuzz_shard_reads SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_shard_reads.c reads_fixture.c
+    LINK shard_testlib)
   volary_program(shard_reads_bench SOURCES ${CMAKE_SOURCE_DIR}/bench/shard_reads_bench.c reads_fixture.c LINK shard_testlib)
 endif()
