@@ -211,12 +211,12 @@ static struct vy_err check_families(const struct store_options *options,
     char *message = NULL;
     size_t count = 0;
     char **names = rocksdb_list_column_families(db_options, options->dir, &count, &message);
-    VY_TRY(rocks_error(message, "list families"));
     bool is_known = true;
     for (size_t i = 0; i < count; i++) {
         is_known = is_known && is_known_family(options, names[i]);
     }
-    rocksdb_list_column_families_destroy(names, count);
+    rocksdb_list_column_families_destroy(names, count); /* there is a list after an error too */
+    VY_TRY(rocks_error(message, "list families"));
     return is_known ? vy_ok() : vy_error(VY_CODE_UNSUPPORTED, "families that are not in the list");
 }
 
