@@ -78,7 +78,8 @@ static void note_damage(struct fetch *fetch)
     }
     call->service->stats.checksum_failures += fetch->damaged_count;
     vy_log(call->service->config.log, VY_LOG_ERROR, "shard.message.damaged",
-           VY_HEX("account", call->account_id), VY_HEX("msg.id", vy_get_be64(fetch->damaged_id)),
+           VY_HEX("shard.account", call->account_id),
+           VY_HEX("msg.id", vy_get_be64(fetch->damaged_id)),
            VY_U64("msg.count", fetch->damaged_count));
     fetch->damaged_count = 0;
 }

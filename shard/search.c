@@ -222,7 +222,8 @@ static void slice_done(struct call *call)
     if (search->damaged_count > 0) {
         service->stats.checksum_failures += search->damaged_count;
         vy_log(service->config.log, VY_LOG_ERROR, "shard.search.damaged",
-               VY_HEX("account", call->account_id), VY_U64("msg.count", search->damaged_count));
+               VY_HEX("shard.account", call->account_id),
+               VY_U64("msg.count", search->damaged_count));
         search->damaged_count = 0;
     }
     if (call->is_cancelled) {
