@@ -54,6 +54,26 @@ static void a_crash_keeps_the_first_unsynced_batches(void **state)
     }
 }
 
+/* Old versions are pruned, but none that a crash may bring back. */
+static void a_crash_goes_back_over_many_batches(void **state)
+{
+    (void)state;
+    struct store_fixture f;
+    char value[8];
+    open_mem(&f);
+    write_row(&f, "k", "synced", true);
+    for (unsigned i = 1; i <= 500; i++) {
+        (void)snprintf(value, sizeof(value), "%u", i);
+        write_row(&f, "k", value, false);
+    }
+    store_fixture_close(&f);
+    store_mem_crash(f.disk, 123);
+    store_fixture_open(&f);
+    store_fixture_check(&f, FAMILY_ROWS, "k", "123");
+    store_fixture_check(&f, FAMILY_BLOBS, "k", "123");
+    store_fixture_deinit(&f);
+}
+
 static void a_sync_or_flush_covers_all_before(void **state)
 {
     (void)state;
@@ -172,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_crash_keeps_the_first_unsynced_batches),
+        cmocka_unit_test(a_crash_goes_back_over_many_batches),
         cmocka_unit_test(a_sync_or_flush_covers_all_before),
         cmocka_unit_test(a_failed_write_ends_the_store),
         cmocka_unit_test(a_bit_of_a_value_can_flip),
