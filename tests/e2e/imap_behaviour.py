@@ -59,7 +59,7 @@ class Reading(ImapCase):
         self.ok(imap.append("Items", MIXED, '(\\Flagged $Mine) "02-Mar-2026 11:22:33 +0200" '))
         imap = self.imap("Items")
         text = self.ok(imap.command("FETCH 1 FULL")).text()
-        for wanted in ("\\Flagged", "$Mine", '"02-Mar-2026', "RFC822.SIZE %d" % len(MIXED), "ENVELOPE (", "<m1@elsewhere.test>",
+        for wanted in ("\\Flagged", "$Mine", '" 2-Mar-2026 11:22:33 +0200"', "RFC822.SIZE %d" % len(MIXED), "ENVELOPE (", "<m1@elsewhere.test>",
                        '"Ada"', "=?utf-8?Q?caf=C3=A9?= report", '"octet-stream"'.upper()):
             self.assertIn(wanted.lower(), text.lower())
         self.assertIn('"attachment"', self.ok(imap.command("FETCH 1 BODYSTRUCTURE")).text().lower())

@@ -25,8 +25,9 @@ def blank_comment(match):
 
 
 class Target:
-    def __init__(self, kind, name, file, line, links):
+    def __init__(self, kind, name, file, line, sources, links):
         self.kind, self.name, self.file, self.line, self.links = kind, name, file, line, links
+        self.is_for_tests = any("tests/" in source or "_fixture.c" in source for source in sources) or name.endswith("_double")
         self.folder = file.split("/")[0]
 
 
@@ -42,7 +43,7 @@ def read_targets(root):
                 links = words[words.index("LINK") + 1:] if "LINK" in words else []
                 stop = [i for i, word in enumerate(links) if word in ("SOURCES", "LABELS")]
                 links = links[:stop[0]] if stop else links
-                targets.append(Target(match[1], match[2], str(path.relative_to(root)), line_of(text, match.start()), links))
+                targets.append(Target(match[1], match[2], str(path.relative_to(root)), line_of(text, match.start()), words, links))
     return targets
 
 
@@ -53,7 +54,7 @@ def faults_of(root):
     for target in targets:
         for link in target.links:
             other = libraries.get(link)
-            if link in TESTS_ONLY and target.kind == "library" and not target.name.endswith(("testlib", "_fixture", "_double")):
+            if link in TESTS_ONLY and target.kind == "library" and not target.is_for_tests:
                 faults.append((target, f"{target.name} is no test and links {link}"))
             elif other and other.folder not in LAYERS[target.folder] and link not in TESTS_ONLY:
                 faults.append((target, f"{target.name} in {target.folder}/ links {link} of {other.folder}/"))
