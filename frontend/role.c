@@ -269,7 +269,8 @@ static bool role_write_readiness(struct role *base, struct vy_buf *out)
     const bool is_listed = node_register_is_done(role->registration);
     const bool is_draining = frontend_is_draining(role->frontend);
     bool is_ready = write_check(
-        out, "map", knows_map ? NULL : "no cluster map yet, meta.members cannot be asked");
+        out, "map",
+        knows_map ? NULL : "no cluster map yet: no meta member answers, or a group has no shards");
     is_ready &= write_check(out, "registration", is_listed ? NULL : "meta has not confirmed it");
     is_ready &= write_check(out, "certificate", certificate_fault(role));
     is_ready &= write_check(out, "process", is_draining ? "draining" : NULL);

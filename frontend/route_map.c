@@ -22,7 +22,10 @@ static void ask_map(struct route *route);
 static struct vy_err group_members(struct vy_arena *arena, const struct map_group *group,
                                    struct rpc_group_member *members)
 {
-    if (group->members_count == 0 || group->members_count > RPC_GROUP_MEMBERS_MAX) {
+    if (group->members_count == 0) {
+        return vy_error(VY_CODE_UNAVAILABLE, "a group has no members yet");
+    }
+    if (group->members_count > RPC_GROUP_MEMBERS_MAX) {
         return vy_error(VY_CODE_LIMIT, "members of a group");
     }
     for (size_t i = 0; i < group->members_count; i++) {
@@ -96,16 +99,23 @@ static struct vy_err take_map(struct route *route, struct vy_bytes reply)
     return err;
 }
 
+/* Once, while it stays the same: a cluster that forms is asked many times. */
+static void log_map_fault(struct route *route, struct vy_err err, struct vy_bytes text)
+{
+    if (vy_failed(err) && err.code != route->map_fault) {
+        vy_log(route->rpc->log, VY_LOG_WARN, "frontend.map.failed", VY_LOG_ERR(err),
+               VY_STR("err.text", text));
+    }
+    route->map_fault = err.code;
+}
+
 static void route_on_map(void *arg, const struct rpc_status *status, struct vy_bytes reply)
 {
     struct route *route = arg;
     route->map_call = NULL;
     const struct vy_err err =
         status->code == VY_CODE_OK ? take_map(route, reply) : rpc_status_err(status);
-    if (vy_failed(err)) {
-        vy_log(route->rpc->log, VY_LOG_WARN, "frontend.map.failed", VY_LOG_ERR(err),
-               VY_STR("err.text", status->message));
-    }
+    log_map_fault(route, err, status->message);
     const bool is_urgent = route->is_map_wanted || route->epoch == 0;
     route->is_map_wanted = false;
     vy_timer_start(route->map_timer, is_urgent        ? MAP_RETRY_MS

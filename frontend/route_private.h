@@ -31,8 +31,9 @@ struct route {
     struct rpc_group *meta_any;
     struct rpc_group_call *map_call; /* NULL: none open */
     struct vy_timer *map_timer;
-    bool is_map_wanted; /* a newer one was asked for while a call is open */
-    uint64_t epoch;     /* of the map; 0: none yet */
+    bool is_map_wanted;     /* a newer one was asked for while a call is open */
+    uint64_t epoch;         /* of the map; 0: none yet */
+    enum vy_code map_fault; /* of the last try */
     struct route_group *groups[ROUTE_GROUPS_MAX]; /* owned */
     size_t groups_count;
     uint16_t slots[VY_SLOT_COUNT];      /* index into groups */
