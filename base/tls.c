@@ -17,6 +17,7 @@
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define TLS_GROUPS "X25519:P-256"
 #define SELF_SIGNED_DAYS 3650L
+#define BIO_KEEP_BYTES 4096U
 
 struct vy_tls_context {
     atomic_uint refs; /* the holder's and one of each stream: the ALPN callback looks in here */
@@ -359,6 +360,20 @@ bool vy_tls_is_established(const struct vy_tls *tls)
     return SSL_is_init_finished(tls->ssl) == 1;
 }
 
+/* A memory BIO keeps the most it ever held; what is idle shall not. */
+static void shrink_bio(BIO *bio)
+{
+    BUF_MEM *held = NULL;
+    if (BIO_ctrl_pending(bio) > 0 || BIO_get_mem_ptr(bio, &held) <= 0 ||
+        held->max <= BIO_KEEP_BYTES) {
+        return;
+    }
+    BUF_MEM *empty = BUF_MEM_new();
+    if (empty != NULL) {
+        (void)BIO_set_mem_buf(bio, empty, BIO_CLOSE); /* frees the old one */
+    }
+}
+
 struct vy_err vy_tls_read(struct vy_tls *tls, uint8_t *out, size_t size, size_t *out_len)
 {
     *out_len = 0;
@@ -370,6 +385,7 @@ struct vy_err vy_tls_read(struct vy_tls *tls, uint8_t *out, size_t size, size_t 
         *out_len = (size_t)result;
         return vy_ok();
     }
+    shrink_bio(tls->incoming);
     return check_result(tls, result, "TLS record");
 }
 
@@ -404,6 +420,7 @@ void vy_tls_take(struct vy_tls *tls, struct vy_buf *out)
     }
     const int got = BIO_read(tls->outgoing, room, (int)pending);
     vy_buf_added(out, got > 0 ? (size_t)got : 0);
+    shrink_bio(tls->outgoing);
 }
 
 void vy_tls_close(struct vy_tls *tls)
