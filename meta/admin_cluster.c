@@ -42,8 +42,11 @@ static struct vy_err add_meta_members(struct meta_call *call, struct admin_membe
         const bool is_self = own[i].id == identity.member_id;
         const char *node = meta_member_node(call->meta, own[i].id);
         struct admin_member_status *member = &members[(*count)++];
-        *member = (struct admin_member_status){
-            .node = VY_LIT("meta"), .role = is_self ? VY_LIT("leader") : VY_LIT("follower")};
+        *member = (struct admin_member_status){.node = VY_LIT("meta"),
+                                               .role = is_self ? VY_LIT("leader")
+                                                       : meta_reaches_member(call->meta, own[i].id)
+                                                           ? VY_LIT("follower")
+                                                           : VY_LIT("unreachable")};
         if (is_self) {
             member->term = status.term;
             member->commit_index = status.commit_index;

@@ -128,7 +128,13 @@ const char *meta_member_node(const struct meta *meta, uint64_t member_id)
 {
     return meta->config.name_member == NULL
                ? NULL
-               : meta->config.name_member(meta->config.name_member_arg, member_id);
+               : meta->config.name_member(meta->config.member_arg, member_id);
+}
+
+bool meta_reaches_member(const struct meta *meta, uint64_t member_id)
+{
+    return meta->config.reaches_member == NULL ||
+           meta->config.reaches_member(meta->config.member_arg, member_id);
 }
 
 const char *meta_leader_hint(const struct meta *meta)

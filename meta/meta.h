@@ -57,10 +57,11 @@ struct meta_config {
     uint32_t feature_level;
     uint32_t scram_iterations; /* 0: PASSWORD_SCRAM_ITERATIONS; the same on all members */
     uint64_t session_ms;       /* 0: META_SESSION_MS */
-    /* The node that a member of meta's group runs on, for hints and status; NULL: not known. The
-     * pointer may be NULL; then members are told by address. */
+    /* Of another member of meta's group: the node that it runs on (NULL: not known), and whether it
+     * can be reached now. For hints and status; NULL: members are told by address alone. */
     const char *(*name_member)(void *arg, uint64_t member_id);
-    void *name_member_arg;
+    bool (*reaches_member)(void *arg, uint64_t member_id);
+    void *member_arg;
 };
 
 /* Opens the replica. replica: fsm is set here; clock, rng, loop and log too.

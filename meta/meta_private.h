@@ -108,6 +108,7 @@ uint32_t meta_scram_iterations(const struct meta *meta);
 uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot);
 
 const char *meta_member_node(const struct meta *meta, uint64_t member_id); /* NULL: not known */
+bool meta_reaches_member(const struct meta *meta, uint64_t member_id);
 
 /* Handlers of service.c by method. */
 void login_call_start(struct meta_call *call);

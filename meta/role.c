@@ -117,6 +117,12 @@ static const char *name_member(void *arg, uint64_t member_id)
     return NULL;
 }
 
+static bool reaches_member(void *arg, uint64_t member_id)
+{
+    const struct meta_role *role = arg;
+    return role->raft != NULL && raft_link_reaches(role->raft, member_id);
+}
+
 static struct vy_err find_members(struct meta_role *role)
 {
     const struct vy_config *config = role->env->config;
@@ -137,6 +143,8 @@ static struct vy_err find_members(struct meta_role *role)
         }
     }
     if (role->self == NULL) {
+        vy_log(role->env->log, VY_LOG_ERROR, "meta.members.refused",
+               VY_CSTR("sys.reason", "node.name is none of meta.members"));
         return vy_error(VY_CODE_ARGUMENT, "node.name is none of meta.members");
     }
     return vy_ok();
@@ -228,7 +236,8 @@ static struct vy_err open_meta(struct meta_role *role)
                                             .group_ids = group_ids,
                                             .group_count = group_count,
                                             .name_member = name_member,
-                                            .name_member_arg = role};
+                                            .reaches_member = reaches_member,
+                                            .member_arg = role};
     struct replica_member members[SETTINGS_MEMBERS_MAX];
     for (size_t i = 0; i < role->member_count; i++) {
         const struct settings_member *member = &role->members[i];
@@ -316,7 +325,6 @@ static struct vy_err role_start(const struct role_env *env, struct role **out)
     meta_fencer_init(&role->fencer, &role->rpc);
     const struct vy_err err = open_all(role);
     if (vy_failed(err)) {
-        vy_log(env->log, VY_LOG_ERROR, "meta.start.failed", VY_LOG_ERR(err));
         role_free(&role->base);
         return err;
     }

@@ -101,7 +101,7 @@ static struct vy_err open_server(struct ctl_client *client, uint32_t left_ms, st
     return client->open != NULL ? vy_ok() : grpc_client_open(&config, &client->open, why);
 }
 
-/* Into *out. True: the server was reached. */
+/* True: the server was reached. */
 static bool ask_server(struct ctl_client *client, const char *path, struct vy_bytes request,
                        uint32_t left_ms, struct ctl_answer *out)
 {
@@ -145,18 +145,32 @@ static void go_to_next(struct ctl_client *client)
     client->next = (client->next + 1) % client->server_count;
 }
 
+/* Words of a server that answered say more than a refused connection to another one. */
+static void keep_answer(struct ctl_answer *out, struct ctl_answer *answer, bool is_better)
+{
+    if (is_better || !is_worth_repeating(answer->status)) {
+        const struct ctl_answer before = *out;
+        *out = *answer;
+        *answer = before;
+    }
+    ctl_answer_deinit(answer);
+}
+
 /* True: *out is the answer. is_heard: set once a server was reached. */
 static bool ask_round(struct ctl_client *client, const char *path, struct vy_bytes request,
                       uint64_t deadline_ms, bool *is_heard, struct ctl_answer *out)
 {
     for (size_t i = 0; i < client->server_count; i++) {
+        struct ctl_answer answer;
         const uint64_t now_ms = vy_clock_mono_ms(client->config.clock);
         if (now_ms >= deadline_ms) {
             return true; /* with what the last one said */
         }
-        *is_heard = ask_server(client, path, request,
-                               (uint32_t)VY_MIN(deadline_ms - now_ms, ATTEMPT_MS), out) ||
-                    *is_heard;
+        ctl_answer_init(&answer);
+        const bool is_reached = ask_server(
+            client, path, request, (uint32_t)VY_MIN(deadline_ms - now_ms, ATTEMPT_MS), &answer);
+        keep_answer(out, &answer, is_reached || !*is_heard);
+        *is_heard = *is_heard || is_reached;
         if (!is_worth_repeating(out->status)) {
             return true;
         }

@@ -80,6 +80,13 @@ static int fail_err(struct work *work, struct vy_err err)
     return CTL_EXIT_FAILURE;
 }
 
+/* The noun whose list shows what there is: of things that belong to an account, the accounts. */
+static const char *listed_noun(const struct ctl_command *command)
+{
+    const struct ctl_command *list = ctl_command_find(vy_cstr(command->noun), VY_LIT("list"));
+    return list != NULL && list->params[0] == '\0' ? command->noun : "account";
+}
+
 /* What may help, by the kind of failure. */
 static void hint_for(const struct work *work, int exit_code, char *out, size_t size)
 {
@@ -90,8 +97,7 @@ static void hint_for(const struct work *work, int exit_code, char *out, size_t s
         break;
     case 3:
     case 4:
-        (void)snprintf(out, size, "volaryctl %s list",
-                       strcmp(work->command->noun, "quota") == 0 ? "account" : work->command->noun);
+        (void)snprintf(out, size, "volaryctl %s list", listed_noun(work->command));
         break;
     case 5:
         (void)snprintf(out, size,
