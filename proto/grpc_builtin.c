@@ -49,12 +49,11 @@ static bool is_served(const struct grpc_server *server, struct vy_bytes name)
     return false;
 }
 
-static void tell_health(struct grpc_call *call)
+static void tell_health(struct grpc_call *call, bool is_serving)
 {
-    const struct grpc_server_config *config = &call->conn->server->config;
-    const struct health_check_reply reply = {.status = config->is_serving(config->is_serving_arg)
-                                                           ? SERVING_STATUS_SERVING
-                                                           : SERVING_STATUS_NOT_SERVING};
+    const struct health_check_reply reply = {.status = is_serving ? SERVING_STATUS_SERVING
+                                                                  : SERVING_STATUS_NOT_SERVING};
+    call->was_serving = is_serving;
     append_encoded(call, &health_check_reply_desc, &reply);
 }
 
@@ -69,7 +68,8 @@ static void handle_health(struct grpc_call *call, struct vy_bytes request)
         grpc_call_end(call, vy_code_grpc_status(VY_CODE_NOT_FOUND), "no such service here");
     } else {
         call->is_watch = is_path(call, "/grpc.health.v1.Health/Watch");
-        tell_health(call);
+        const struct grpc_server_config *config = &call->conn->server->config;
+        tell_health(call, config->is_serving(config->is_serving_arg));
         if (!call->is_watch) {
             grpc_call_end(call, 0, "");
         }
@@ -77,16 +77,17 @@ static void handle_health(struct grpc_call *call, struct vy_bytes request)
     vy_arena_deinit(&arena);
 }
 
-void grpc_builtin_health_changed(struct grpc_server *server)
+void grpc_builtin_tell_health(struct grpc_server *server)
 {
+    const bool is_serving = server->config.is_serving(server->config.is_serving_arg);
     VY_LIST_FOREACH(c, &server->conns)
     {
         struct grpc_conn *conn = VY_CONTAINER_OF(c, struct grpc_conn, link);
         VY_LIST_FOREACH(k, &conn->calls)
         {
             struct grpc_call *call = VY_CONTAINER_OF(k, struct grpc_call, link);
-            if (call->is_watch && !call->is_ended) {
-                tell_health(call);
+            if (call->is_watch && !call->is_ended && call->was_serving != is_serving) {
+                tell_health(call, is_serving);
             }
         }
     }

@@ -61,6 +61,7 @@ static ssize_t read_reply(nghttp2_session *http, int32_t stream_id, uint8_t *roo
         return 0;
     }
     const size_t n = VY_MIN(size, ready.len);
+    call->active_ms = vy_loop_now_ms(call->conn->server->config.loop);
     memcpy(room, ready.data, n);
     vy_buf_consume(&call->out, n);
     return (ssize_t)n;
@@ -101,6 +102,9 @@ static void refuse_reply(struct grpc_call *call)
 
 void grpc_call_append(struct grpc_call *call, struct vy_bytes message)
 {
+    if (call->is_ended) {
+        return;
+    }
     if (message.len > GRPC_MESSAGE_BYTES_MAX) {
         refuse_reply(call);
         return;
@@ -164,6 +168,18 @@ void grpc_call_unlink(struct grpc_call *call)
     if (!call->is_started || call->is_handler_done) {
         call_free(call);
     }
+}
+
+uint64_t grpc_call_remaining_ms(const struct grpc_call *call)
+{
+    if (call->conn == NULL || call->is_ended) {
+        return 0;
+    }
+    if (call->deadline_ms == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    const uint64_t now = vy_loop_now_ms(call->conn->server->config.loop);
+    return call->deadline_ms > now ? call->deadline_ms - now : 0;
 }
 
 const struct grpc_peer *grpc_call_peer(const struct grpc_call *call)

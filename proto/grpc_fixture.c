@@ -144,16 +144,19 @@ static void start_server(struct grpc_fixture *fixture)
                                               .services = &service,
                                               .services_count = 1,
                                               .is_serving = is_serving,
-                                              .is_serving_arg = fixture};
+                                              .is_serving_arg = fixture,
+                                              .greeting_timeout_ms = fixture->timeout_ms,
+                                              .stream_idle_timeout_ms = fixture->timeout_ms,
+                                              .idle_timeout_ms = fixture->timeout_ms};
     VY_ASSERT(!vy_failed(grpc_server_new(&config, &fixture->server)));
     fixture->port = find_port();
     VY_ASSERT(!vy_failed(grpc_server_listen_tcp(fixture->server, "127.0.0.1", fixture->port)));
     VY_ASSERT(!vy_failed(grpc_server_listen_unix(fixture->server, fixture->socket)));
 }
 
-void grpc_fixture_start(struct grpc_fixture *fixture, bool with_tls)
+static void start(struct grpc_fixture *fixture, bool with_tls, uint32_t timeout_ms)
 {
-    *fixture = (struct grpc_fixture){.has_tls = with_tls};
+    *fixture = (struct grpc_fixture){.has_tls = with_tls, .timeout_ms = timeout_ms};
     atomic_store(&fixture->is_serving, true);
     rpc_certs_init(&fixture->folder);
     fixture->sink = (struct vy_log_sink){.write = ignore_line};
@@ -170,6 +173,16 @@ void grpc_fixture_start(struct grpc_fixture *fixture, bool with_tls)
     (void)snprintf(fixture->tcp_address, sizeof(fixture->tcp_address), "127.0.0.1:%u",
                    (unsigned)fixture->port);
     VY_ASSERT(pthread_create(&fixture->thread, NULL, run, fixture) == 0);
+}
+
+void grpc_fixture_start(struct grpc_fixture *fixture, bool with_tls)
+{
+    start(fixture, with_tls, 0);
+}
+
+void grpc_fixture_start_impatient(struct grpc_fixture *fixture, uint32_t timeout_ms)
+{
+    start(fixture, false, timeout_ms);
 }
 
 void grpc_fixture_release(struct grpc_fixture *fixture)

@@ -28,6 +28,7 @@ struct grpc_fixture {
     char tcp_address[32]; /* with TLS when the fixture has it, else plain */
     uint16_t port;
     bool has_tls;
+    uint32_t timeout_ms; /* of greeting and idle streams; 0: the server's own */
     struct vy_loop *loop;
     struct vy_log log;
     struct vy_log_sink sink;
@@ -44,5 +45,6 @@ struct grpc_fixture {
 /* With TLS there are certificates in `folder`: "ca", "server" (localhost, 127.0.0.1), "admin"
  * (spiffe://test/admin/root), "stranger" of "other-ca". */
 void grpc_fixture_start(struct grpc_fixture *fixture, bool with_tls);
+void grpc_fixture_start_impatient(struct grpc_fixture *fixture, uint32_t timeout_ms);
 void grpc_fixture_release(struct grpc_fixture *fixture); /* answers what is held. @blocks */
 void grpc_fixture_stop(struct grpc_fixture *fixture);

@@ -10,6 +10,9 @@
 #define GRPC_PATH_BYTES_MAX 160U
 #define GRPC_URI_BYTES_MAX 256U /* a certificate with a longer one counts as one without */
 #define GRPC_OUTPUT_HIGH_BYTES (256U * 1024U)
+#define GRPC_GREETING_TIMEOUT_MS 10000U
+#define GRPC_STREAM_IDLE_TIMEOUT_MS 60000U
+#define GRPC_IDLE_TIMEOUT_MS 300000U
 #define GRPC_MESSAGE_HEADER_BYTES 5U /* compressed flag, u32 length */
 
 struct grpc_listener {
@@ -25,8 +28,7 @@ struct grpc_server {
     size_t listeners_count;
     struct vy_list conns;
     size_t conns_count;
-    struct vy_timer *health_timer; /* tells health watchers of changes */
-    bool was_serving;
+    struct vy_timer *poll_timer; /* tells health watchers of changes, ends what waits too long */
 };
 
 struct grpc_conn {
@@ -41,7 +43,10 @@ struct grpc_conn {
     struct grpc_peer peer;
     char address[64];
     char uri[GRPC_URI_BYTES_MAX]; /* of the peer's certificate */
-    bool is_busy; /* inside nghttp2: frees wait */
+    uint64_t opened_ms;
+    uint64_t active_ms; /* when bytes last came */
+    bool is_greeted;    /* the client's SETTINGS came */
+    bool is_busy;       /* inside nghttp2: frees wait */
     bool is_dead;
 };
 
@@ -50,13 +55,17 @@ struct grpc_call {
     struct grpc_conn *conn; /* NULL: the client has gone, the handler has not answered */
     int32_t stream_id;
     char path[GRPC_PATH_BYTES_MAX];
+    uint64_t deadline_ms; /* UINT64_MAX: none */
+    uint64_t active_ms;   /* when bytes last came or went */
+    size_t header_bytes;
     bool is_post;
     bool is_grpc;       /* content-type */
     bool is_compressed; /* grpc-encoding other than identity */
     bool is_started;    /* handed to a handler */
     bool is_handler_done;
-    bool is_stream; /* bidi or server stream: reflection, health watch */
-    bool is_watch;  /* health watch: stays open */
+    bool is_stream;   /* bidi or server stream: reflection, health watch */
+    bool is_watch;    /* health watch: stays open */
+    bool was_serving; /* what it was told last */
     bool has_responded;
     bool is_ended; /* status is set: nothing more to send behind `out` */
     bool is_deferred;
@@ -78,7 +87,12 @@ void grpc_call_unlink(struct grpc_call *call); /* the stream is over */
 
 /* grpc_builtin.c: true when the path is one of ours and the call was handled */
 bool grpc_builtin_handle(struct grpc_call *call);
-void grpc_builtin_health_changed(struct grpc_server *server);
+void grpc_builtin_tell_health(struct grpc_server *server); /* to watches that know otherwise */
+
+/* grpc_sweep.c: ends what waits for too long. False: the connection is over. */
+bool grpc_sweep_conn(struct grpc_conn *conn);
+/* The value of grpc-timeout in milliseconds, rounded up; UINT64_MAX: none, or not one. */
+uint64_t grpc_parse_timeout(struct vy_bytes value);
 
 /* grpc_server.c */
 void grpc_conn_flush(struct grpc_conn *conn);

@@ -11,9 +11,19 @@
 #define GRPC_READ_BYTES 16384U
 #define GRPC_WINDOW_BYTES (1024 * 1024)
 #define GRPC_HEADER_LIST_BYTES 32768U /* H2 */
-#define GRPC_HEALTH_POLL_MS 1000U
+#define HEADER_OVERHEAD_BYTES 32U     /* RFC 9113 section 6.5.2 */
+#define GRPC_CONTINUATIONS_MAX 8U     /* H2 */
+#define GRPC_ACKS_MAX 100U            /* H2: of PING and SETTINGS that wait for the socket */
+#define GRPC_RESETS_BURST 100U        /* H1 */
+#define GRPC_RESETS_PER_S 33U
+#define GRPC_POLL_MS 1000U
 
 /* ---- streams ---- */
+
+static uint64_t now_ms(const struct grpc_conn *conn)
+{
+    return vy_loop_now_ms(conn->server->config.loop);
+}
 
 static struct grpc_call *find_call(struct grpc_conn *conn, int32_t stream_id)
 {
@@ -32,11 +42,21 @@ static int on_begin_headers(nghttp2_session *http, const nghttp2_frame *frame, v
     }
     call->conn = conn;
     call->stream_id = frame->hd.stream_id;
+    call->deadline_ms = UINT64_MAX;
+    call->active_ms = now_ms(conn);
     vy_buf_init(&call->in, GRPC_MESSAGE_BYTES_MAX + GRPC_MESSAGE_HEADER_BYTES);
     vy_buf_init(&call->out, 2U * (GRPC_MESSAGE_BYTES_MAX + GRPC_MESSAGE_HEADER_BYTES));
     vy_list_push_back(&conn->calls, &call->link);
     (void)nghttp2_session_set_stream_user_data(http, call->stream_id, call);
     return 0;
+}
+
+static void set_deadline(struct grpc_call *call, struct vy_bytes value)
+{
+    const uint64_t timeout_ms = grpc_parse_timeout(value);
+    if (timeout_ms != UINT64_MAX) {
+        call->deadline_ms = now_ms(call->conn) + timeout_ms;
+    }
 }
 
 static int on_header(nghttp2_session *http, const nghttp2_frame *frame, const uint8_t *name,
@@ -51,12 +71,18 @@ static int on_header(nghttp2_session *http, const nghttp2_frame *frame, const ui
     if (call == NULL) {
         return 0;
     }
+    call->header_bytes += n.len + v.len + HEADER_OVERHEAD_BYTES;
+    if (call->header_bytes > GRPC_HEADER_LIST_BYTES) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the stream is reset */
+    }
     if (vy_bytes_equal(n, VY_LIT(":path"))) {
         (void)snprintf(call->path, sizeof(call->path), "%.*s", VY_PRI(v));
     } else if (vy_bytes_equal(n, VY_LIT(":method"))) {
         call->is_post = vy_bytes_equal(v, VY_LIT("POST"));
     } else if (vy_bytes_equal(n, VY_LIT("content-type"))) {
         call->is_grpc = vy_bytes_starts_with(v, VY_LIT("application/grpc"));
+    } else if (vy_bytes_equal(n, VY_LIT("grpc-timeout"))) {
+        set_deadline(call, v);
     } else if (vy_bytes_equal(n, VY_LIT("grpc-encoding"))) {
         call->is_compressed = !vy_bytes_equal(v, VY_LIT("identity"));
     }
@@ -70,6 +96,7 @@ static int on_data(nghttp2_session *http, uint8_t flags, int32_t stream_id, cons
     (void)flags;
     struct grpc_call *call = find_call(arg, stream_id);
     if (call != NULL && !call->is_ended && !call->is_started) {
+        call->active_ms = now_ms(call->conn);
         vy_buf_append(&call->in, vy_bytes(data, len));
     }
     return 0;
@@ -151,7 +178,9 @@ static void look_at(struct grpc_call *call, bool is_over)
 static int on_frame(nghttp2_session *http, const nghttp2_frame *frame, void *arg)
 {
     (void)http;
-    struct grpc_call *call = find_call(arg, frame->hd.stream_id);
+    struct grpc_conn *conn = arg;
+    struct grpc_call *call = find_call(conn, frame->hd.stream_id);
+    conn->is_greeted = conn->is_greeted || frame->hd.type == NGHTTP2_SETTINGS;
     if (call != NULL && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
         look_at(call, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
     }
@@ -290,6 +319,7 @@ static void feed_tls(struct grpc_conn *conn, struct vy_bytes bytes)
 static void conn_feed(struct grpc_conn *conn, struct vy_bytes bytes)
 {
     conn->is_busy = true;
+    conn->active_ms = now_ms(conn);
     if (conn->tls == NULL) {
         feed_http(conn, bytes);
     } else {
@@ -332,6 +362,9 @@ static struct vy_err start_http(struct grpc_conn *conn)
         nghttp2_session_callbacks_del(callbacks);
         return vy_error(VY_CODE_NOMEM, "HTTP/2 options");
     }
+    nghttp2_option_set_stream_reset_rate_limit(option, GRPC_RESETS_BURST, GRPC_RESETS_PER_S);
+    nghttp2_option_set_max_continuations(option, GRPC_CONTINUATIONS_MAX);
+    nghttp2_option_set_max_outbound_ack(option, GRPC_ACKS_MAX);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
@@ -372,6 +405,8 @@ static struct grpc_conn *conn_new(struct grpc_server *server, int fd,
     }
     conn->server = server;
     conn->fd = fd;
+    conn->opened_ms = now_ms(conn);
+    conn->active_ms = conn->opened_ms;
     vy_list_init(&conn->calls);
     vy_list_push_back(&server->conns, &conn->link);
     server->conns_count++;
@@ -460,20 +495,23 @@ struct vy_err grpc_server_listen_unix(struct grpc_server *server, const char *pa
 
 /* ---- life ---- */
 
-static void on_health_timer(void *arg)
+static void on_poll(void *arg)
 {
     struct grpc_server *server = arg;
-    const bool is_serving = server->config.is_serving(server->config.is_serving_arg);
-    if (is_serving != server->was_serving) {
-        server->was_serving = is_serving;
-        grpc_builtin_health_changed(server);
-        struct vy_list *next = NULL;
-        for (struct vy_list *item = server->conns.next; item != &server->conns; item = next) {
-            next = item->next;
-            grpc_conn_flush(VY_CONTAINER_OF(item, struct grpc_conn, link));
-        }
+    grpc_builtin_tell_health(server);
+    struct vy_list *next = NULL;
+    for (struct vy_list *item = server->conns.next; item != &server->conns; item = next) {
+        struct grpc_conn *conn = VY_CONTAINER_OF(item, struct grpc_conn, link);
+        next = item->next;
+        conn->is_dead = conn->is_dead || !grpc_sweep_conn(conn);
+        grpc_conn_flush(conn);
     }
-    vy_timer_start(server->health_timer, GRPC_HEALTH_POLL_MS);
+    vy_timer_start(server->poll_timer, GRPC_POLL_MS);
+}
+
+static void set_default(uint32_t *value, uint32_t fallback)
+{
+    *value = *value == 0 ? fallback : *value;
 }
 
 struct vy_err grpc_server_new(const struct grpc_server_config *config, struct grpc_server **out)
@@ -484,12 +522,15 @@ struct vy_err grpc_server_new(const struct grpc_server_config *config, struct gr
     }
     server->config = *config;
     vy_list_init(&server->conns);
-    server->health_timer = vy_timer_new(config->loop, on_health_timer, server);
-    if (server->health_timer == NULL) {
+    set_default(&server->config.greeting_timeout_ms, GRPC_GREETING_TIMEOUT_MS);
+    set_default(&server->config.stream_idle_timeout_ms, GRPC_STREAM_IDLE_TIMEOUT_MS);
+    set_default(&server->config.idle_timeout_ms, GRPC_IDLE_TIMEOUT_MS);
+    server->poll_timer = vy_timer_new(config->loop, on_poll, server);
+    if (server->poll_timer == NULL) {
         free(server);
         return vy_error(VY_CODE_NOMEM, "admin server");
     }
-    vy_timer_start(server->health_timer, GRPC_HEALTH_POLL_MS);
+    vy_timer_start(server->poll_timer, GRPC_POLL_MS);
     *out = server;
     return vy_ok();
 }
@@ -506,6 +547,6 @@ void grpc_server_free(struct grpc_server *server)
         vy_watch_free(server->listeners[i].watch);
         (void)close(server->listeners[i].fd);
     }
-    vy_timer_free(server->health_timer);
+    vy_timer_free(server->poll_timer);
     free(server);
 }

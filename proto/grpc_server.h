@@ -50,6 +50,9 @@ struct grpc_server_config {
     size_t services_count;
     bool (*is_serving)(void *arg); /* for health */
     void *is_serving_arg;
+    uint32_t greeting_timeout_ms;    /* TLS and HTTP/2 settings; 0: 10,000 */
+    uint32_t stream_idle_timeout_ms; /* a client that neither sends nor reads; 0: 60,000 (H2) */
+    uint32_t idle_timeout_ms;        /* a connection without calls; 0: 300,000 */
 };
 
 VY_CHECKED struct vy_err grpc_server_new(const struct grpc_server_config *config,
@@ -64,6 +67,9 @@ VY_CHECKED struct vy_err grpc_server_listen_unix(struct grpc_server *server, con
 void grpc_server_adopt(struct grpc_server *server, int fd, struct vy_bytes first);
 void grpc_server_free(struct grpc_server *server); /* NULL is allowed; open calls are dropped */
 
+/* What is left of the client's deadline; UINT64_MAX: it named none; 0: it does not wait any more.
+ */
+uint64_t grpc_call_remaining_ms(const struct grpc_call *call);
 const struct grpc_peer *grpc_call_peer(const struct grpc_call *call);
 /* Both end the call. A call whose client has gone takes its answer without effect. */
 void grpc_call_reply(struct grpc_call *call, struct vy_bytes reply);

@@ -137,12 +137,29 @@ static void down_on_cancel(void *arg)
 static const struct rpc_server_call_events down_events = {.on_writable = down_on_writable,
                                                           .on_cancel = down_on_cancel};
 
+#define COUNT_MAX (256U * 1024U * 1024U)
+
+/* The number that a request is. False: it is none; the call has its answer. */
+static bool take_count(struct rpc_server_call *call, struct vy_bytes request, uint64_t *out)
+{
+    *out = request.len == 8 ? vy_get_be64(request.data) : UINT64_MAX;
+    if (*out > COUNT_MAX) {
+        rpc_server_call_fail(call, vy_error(VY_CODE_ARGUMENT, "count"), NULL, 0);
+        return false;
+    }
+    return true;
+}
+
 static void on_down(void *arg, struct rpc_server_call *call, struct vy_bytes request)
 {
     remember(arg, call);
+    uint64_t count = 0;
+    if (!take_count(call, request, &count)) {
+        return;
+    }
     struct down *down = calloc(1, sizeof(*down));
-    VY_ASSERT(down != NULL && request.len == 8);
-    *down = (struct down){.fixture = arg, .call = call, .left = vy_get_be64(request.data)};
+    VY_ASSERT(down != NULL);
+    *down = (struct down){.fixture = arg, .call = call, .left = count};
     rpc_server_call_set_events(call, &down_events, down);
     down_pump(down);
 }
@@ -150,7 +167,11 @@ static void on_down(void *arg, struct rpc_server_call *call, struct vy_bytes req
 static void on_big(void *arg, struct rpc_server_call *call, struct vy_bytes request)
 {
     remember(arg, call);
-    const size_t len = (size_t)vy_get_be64(request.data);
+    uint64_t count = 0;
+    if (!take_count(call, request, &count)) {
+        return;
+    }
+    const size_t len = (size_t)VY_MIN(count, RPC_REPLY_BYTES_MAX);
     uint8_t *reply = malloc(len + 1);
     VY_ASSERT(reply != NULL);
     for (size_t i = 0; i < len; i++) {
