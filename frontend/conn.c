@@ -25,7 +25,7 @@ static const uint32_t conn_state_next[CONN_STATE_COUNT] = {
     [CONN_DEAD] = TO(DEAD),
 };
 
-/* One timer serves the session and the state: whichever is due first. */
+/* One timer serves the session, the state and a drain: whichever is due first. */
 static void arm_timer(struct conn *conn)
 {
     const uint64_t now_ms = vy_loop_now_ms(conn->host->loop);
@@ -35,6 +35,9 @@ static void arm_timer(struct conn *conn)
     }
     if (conn->deadline_ms != 0) {
         due_ms = VY_MIN(due_ms, conn->deadline_ms);
+    }
+    if (conn->drain_due_ms != 0 && !conn_is_over(conn)) {
+        due_ms = VY_MIN(due_ms, conn->drain_due_ms);
     }
     if (due_ms == UINT64_MAX) {
         vy_timer_stop(conn->timer);
@@ -245,7 +248,8 @@ static void perform(struct conn *conn, const struct session_action *action)
         write_log(conn, action);
         break;
     case SESSION_COMMAND:
-        frontend_observe_command(conn->host->metrics, action, vy_loop_now_ms(conn->host->loop));
+        frontend_observe_command(conn->host->metrics, conn->service->proto, action,
+                                 vy_loop_now_ms(conn->host->loop));
         break;
     case SESSION_CLOSE:
         conn_close(conn, action->reason);
@@ -371,10 +375,20 @@ static const char *late_reason(const struct conn *conn)
     return conn_is_in_handshake(conn) ? "TLS handshake timed out" : "client does not read the end";
 }
 
+static void drain_session(struct conn *conn)
+{
+    conn->drain_due_ms = 0;
+    conn_set_time(conn);
+    conn->session->ops->drain(conn->session);
+}
+
 static void conn_on_timer(void *arg)
 {
     struct conn *conn = arg;
     const uint64_t now_ms = vy_loop_now_ms(conn->host->loop);
+    if (conn->drain_due_ms != 0 && now_ms >= conn->drain_due_ms && !conn_is_over(conn)) {
+        drain_session(conn);
+    }
     if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms) {
         conn_abort(conn, late_reason(conn));
     } else if (conn->state == CONN_OPEN && conn->session_due_ms != 0 &&
@@ -382,10 +396,8 @@ static void conn_on_timer(void *arg)
         conn->session_due_ms = 0;
         conn_set_time(conn);
         conn->session->ops->tick(conn->session, conn->session->now_ms);
-    } else {
-        arm_timer(conn); /* rounding of the loop's clock */
-        return;
     }
+    arm_timer(conn);
     conn_step(conn);
 }
 
@@ -455,8 +467,7 @@ struct vy_err conn_new(struct conn_host *host, const struct conn_service *servic
 /* ---- all of a loop ---- */
 
 /* Runs fn on every connection; fn may free the one it is given. */
-static void for_each(struct conn_host *host, void (*fn)(struct conn *conn, const void *arg),
-                     const void *arg)
+static void for_each(struct conn_host *host, void (*fn)(struct conn *conn, void *arg), void *arg)
 {
     struct vy_list *next = NULL;
     for (struct vy_list *item = host->conns.next; item != &host->conns; item = next) {
@@ -465,22 +476,33 @@ static void for_each(struct conn_host *host, void (*fn)(struct conn *conn, const
     }
 }
 
-static void drain_one(struct conn *conn, const void *arg)
+struct drain_plan {
+    uint64_t start_ms;
+    uint64_t within_ms;
+    uint64_t count; /* told so far */
+};
+
+static void drain_one(struct conn *conn, void *arg)
 {
-    (void)arg;
+    struct drain_plan *plan = arg;
+    const uint64_t delay_ms = VY_MIN(plan->count++ / CONN_DRAINS_PER_MS, plan->within_ms);
     if (conn->session == NULL) {
         conn_abort(conn, "server is stopping");
+    } else if (delay_ms > 0) {
+        conn->drain_due_ms = plan->start_ms + delay_ms;
+        arm_timer(conn);
+        return;
     } else if (!conn_is_over(conn)) {
-        conn_set_time(conn);
-        conn->session->ops->drain(conn->session);
+        drain_session(conn);
     }
     conn_step(conn);
 }
 
-void conn_host_drain(struct conn_host *host)
+void conn_host_drain(struct conn_host *host, uint32_t within_ms)
 {
+    struct drain_plan plan = {.start_ms = vy_loop_now_ms(host->loop), .within_ms = within_ms};
     host->is_draining = true;
-    for_each(host, drain_one, NULL);
+    for_each(host, drain_one, &plan);
 }
 
 void conn_host_close_all(struct conn_host *host)
@@ -497,7 +519,7 @@ struct account_change {
     uint64_t epoch;
 };
 
-static void account_over_one(struct conn *conn, const void *arg)
+static void account_over_one(struct conn *conn, void *arg)
 {
     const struct account_change *change = arg;
     if (conn_is_over(conn) || conn->session == NULL || conn->session->account_id == 0) {
@@ -513,7 +535,7 @@ static void account_over_one(struct conn *conn, const void *arg)
 
 void conn_host_account_over(struct conn_host *host, uint64_t account_id, uint64_t epoch)
 {
-    const struct account_change change = {.account_id = account_id, .epoch = epoch};
+    struct account_change change = {.account_id = account_id, .epoch = epoch};
     if (account_id != 0) {
         host->epochs[host->epochs_next].account_id = account_id;
         host->epochs[host->epochs_next].epoch = epoch;
@@ -522,7 +544,7 @@ void conn_host_account_over(struct conn_host *host, uint64_t account_id, uint64_
     for_each(host, account_over_one, &change);
 }
 
-static void sweep_one(struct conn *conn, const void *arg)
+static void sweep_one(struct conn *conn, void *arg)
 {
     const uint64_t *now_ms = arg;
     if (!conn_is_over(conn) && vy_buf_len(&conn->out) > 0 &&
@@ -534,6 +556,6 @@ static void sweep_one(struct conn *conn, const void *arg)
 
 void conn_host_sweep(struct conn_host *host)
 {
-    const uint64_t now_ms = vy_loop_now_ms(host->loop);
+    uint64_t now_ms = vy_loop_now_ms(host->loop);
     for_each(host, sweep_one, &now_ms);
 }

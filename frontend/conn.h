@@ -24,8 +24,9 @@
 #define CONN_WRITE_STALL_MS                                                                        \
     (5U * 60U * 1000U) /* I14: a client that reads nothing for so long is gone */
 #define CONN_HANDSHAKE_MS 30000U
-#define CONN_FLUSH_MS 5000U  /* for the last bytes before a close */
-#define CONN_LINGER_MS 2000U /* for the client's own end behind them */
+#define CONN_DRAINS_PER_MS 2U /* clients that are sent away at a time by a drain */
+#define CONN_FLUSH_MS 5000U   /* for the last bytes before a close */
+#define CONN_LINGER_MS 2000U  /* for the client's own end behind them */
 
 /* A way to serve: one per listening port and loop. */
 struct conn_service {
@@ -74,8 +75,9 @@ VY_CHECKED struct vy_err conn_new(struct conn_host *host, const struct conn_serv
 /* An account has a newer epoch: its sessions end at their next safe point (DEL-6, APP-2).
  * account_id 0: events were missed, every session may be concerned. */
 void conn_host_account_over(struct conn_host *host, uint64_t account_id, uint64_t epoch);
-/* Tells every session to say goodbye at its next safe point. */
-void conn_host_drain(struct conn_host *host);
+/* Tells every session to say goodbye at its next safe point: the first at once, thousands one
+ * behind the other, so that they do not all come back in one moment; the last within_ms later. */
+void conn_host_drain(struct conn_host *host, uint32_t within_ms);
 /* Closes what is left, without a word. */
 void conn_host_close_all(struct conn_host *host);
 /* Closes connections whose clients take nothing; call every few seconds. */

@@ -30,6 +30,7 @@ struct conn {
     struct conn_hash *hash;  /* the Argon2id job under way, or NULL; owned by the worker pool */
     uint64_t session_due_ms; /* the session's timer; 0: none */
     uint64_t deadline_ms;    /* of the state (handshake, flush, linger); 0: none */
+    uint64_t drain_due_ms;   /* when the session is told to say goodbye; 0: not, or it was */
     uint64_t progress_ms;    /* when the client last took bytes, or there were none for it */
     uint64_t account_id;     /* of the session, as far as it was checked */
     uint64_t trace_id[2];

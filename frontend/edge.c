@@ -180,7 +180,7 @@ void edge_run(struct edge *edge, vy_loop_fn fn, void *arg)
 void edge_drain(void *arg)
 {
     struct edge *edge = arg;
-    conn_host_drain(&edge->host);
+    conn_host_drain(&edge->host, edge->drain_ms);
     edge_publish(edge);
 }
 

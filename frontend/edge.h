@@ -31,6 +31,7 @@ struct edge {
     struct conn_host host;
     struct vy_timer *sweep;
     struct port_service services[FRONTEND_PORTS_MAX];
+    uint32_t drain_ms; /* the last of many clients is told so late */
     atomic_bool is_ready;
     atomic_size_t conns_count;
     uint8_t read_buffer[CONN_READ_BYTES];
@@ -48,7 +49,7 @@ void edge_run(struct edge *edge, vy_loop_fn fn, void *arg);
 void edge_hand_over(struct edge *edge, size_t port_index, int fd,
                     const struct sockaddr_storage *peer);
 void edge_publish(struct edge *edge); /* what other threads may read */
-/* Says goodbye to clients; new ones too. */
+/* Says goodbye to clients; new ones too. drain_ms has been set. */
 void edge_drain(void *edge);
 /* Closes connections; new ones at once. The hash pool is not used any more. */
 void edge_close_clients(void *edge);

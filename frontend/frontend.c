@@ -294,11 +294,12 @@ static void stop_listening(void *arg)
     }
 }
 
-void frontend_drain(struct frontend *frontend)
+void frontend_drain(struct frontend *frontend, uint32_t deadline_ms)
 {
     atomic_store(&frontend->is_draining, true);
     vy_loop_post(frontend->edges[0]->loop, stop_listening, frontend);
     for (unsigned i = 0; i < frontend->edges_count; i++) {
+        frontend->edges[i]->drain_ms = deadline_ms / 2;
         vy_loop_post(frontend->edges[i]->loop, edge_drain, frontend->edges[i]);
     }
 }

@@ -51,7 +51,7 @@ struct frontend_config {
     size_t lmtp_networks_count;
     uint32_t connections_max;
     uint32_t connections_per_ip_max; /* trusted networks are exempt */
-    uint32_t handshake_ms; /* for a TLS handshake; 0: 30 s */
+    uint32_t handshake_ms;           /* for a TLS handshake; 0: 30 s */
     uint32_t auth_delay_ms;
     uint32_t smtp_greet_delay_ms; /* MX only */
     const char
@@ -74,9 +74,9 @@ uint16_t frontend_port_number(const struct frontend *frontend, size_t index); /*
 uint64_t frontend_certificate_expiry_ms(const struct frontend *frontend);     /* 0: no TLS */
 unsigned frontend_loop_count(const struct frontend *frontend);
 uint64_t frontend_turn_count(const struct frontend *frontend, unsigned loop); /* for /livez */
-/* Stops accepting and tells sessions to say goodbye at their next safe point; returns at once:
- * watch frontend_connection_count. @thread any */
-void frontend_drain(struct frontend *frontend);
+/* Stops accepting and tells sessions to say goodbye at their next safe point, the last of many
+ * after half of deadline_ms; returns at once: watch frontend_connection_count. Once. @thread any */
+void frontend_drain(struct frontend *frontend, uint32_t deadline_ms);
 /* Closes what is left. NULL is allowed. @blocks until its threads have ended. @thread not its own
  */
 void frontend_free(struct frontend *frontend);

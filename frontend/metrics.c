@@ -14,6 +14,8 @@ static const char *const directions[] = {"in", "out"};
 static const char *const auth_results[] = {"ok",        "refused",     "disabled",
                                            "limited",   "unavailable", "syntax",
                                            "cancelled", "privacy",     "no_mechanism"};
+static const char *const mechanisms[] = {"", "PLAIN", "LOGIN", "SCRAM-SHA-256",
+                                         "SCRAM-SHA-256-PLUS"};
 static const char *const deliveries[] = {"stored", "refused", "partial", "unknown", "rejected"};
 static const char *const call_results[] = {"ok", "refused", "unavailable", "unknown"};
 static const char *const methods[] = {
@@ -47,7 +49,7 @@ static const struct vy_metric_spec bytes_spec = {
     .kind = VY_METRIC_COUNTER, .labels = {PROTO_LABEL, {"direction", directions, VY_COUNT_OF(directions)}}};
 static const struct vy_metric_spec auth_spec = {
     .name = "volary_auth_total", .help = "Tries to sign in, by how they ended.",
-    .kind = VY_METRIC_COUNTER, .labels = {PROTO_LABEL, {"result", auth_results, VY_COUNT_OF(auth_results)}}};
+    .kind = VY_METRIC_COUNTER, .labels = {PROTO_LABEL, {"mech", mechanisms, VY_COUNT_OF(mechanisms)}, {"result", auth_results, VY_COUNT_OF(auth_results)}}};
 static const struct vy_metric_spec deliveries_spec = {
     .name = "volary_deliveries_total", .help = "Messages that came in, by how they ended.",
     .kind = VY_METRIC_COUNTER, .labels = {PROTO_LABEL, {"result", deliveries, VY_COUNT_OF(deliveries)}}};
@@ -61,13 +63,14 @@ static const struct vy_metric_spec calls_spec = {
 /* clang-format on */
 
 /* clang-format off */
-static const char *const command_protos[] = {"imap"};
-/* The rows of imap/commands.c; a command that is not here is counted as "other". */
+static const char *const command_protos[] = {"smtp", "imap"}; /* smtp: with LMTP and submission */
+/* The rows of imap/commands.c and smtp/commands.c; what is not here is counted as "other". */
 static const char *const commands[] = {
     "other", "CAPABILITY", "NOOP", "LOGOUT", "STARTTLS", "LOGIN", "AUTHENTICATE", "SELECT", "EXAMINE", "CREATE", "DELETE",
     "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "LIST", "LSUB", "STATUS", "APPEND", "CHECK", "CLOSE", "UNSELECT", "EXPUNGE",
     "UID EXPUNGE", "SEARCH", "UID SEARCH", "FETCH", "UID FETCH", "STORE", "UID STORE", "COPY", "UID COPY", "MOVE",
-    "UID MOVE", "ID", "ENABLE", "IDLE", "NAMESPACE", "GETQUOTA", "GETQUOTAROOT", "SETQUOTA"};
+    "UID MOVE", "ID", "ENABLE", "IDLE", "NAMESPACE", "GETQUOTA", "GETQUOTAROOT", "SETQUOTA", "EHLO", "HELO", "LHLO",
+    "MAIL", "RCPT", "DATA", "BDAT", "RSET", "VRFY", "EXPN", "HELP", "QUIT", "AUTH"};
 static const struct vy_metric_spec commands_spec = {
     .name = "volary_command_duration_seconds", .help = "Commands from their last byte to their answer.",
     .kind = VY_METRIC_HISTOGRAM,
@@ -141,15 +144,30 @@ static const struct vy_log_field *find_field(const struct session_action *action
     return NULL;
 }
 
+/* The value of a field among those that a label has; the first one when it has no such field. */
+static size_t label_index(const struct session_action *action, const char *key,
+                          const char *const *values, size_t value_count)
+{
+    const struct vy_log_field *field = find_field(action, key);
+    for (size_t i = 0; field != NULL && i < value_count; i++) {
+        if (vy_bytes_equal(field->str, vy_cstr(values[i]))) {
+            return i;
+        }
+    }
+    return 0;
+}
+
 static void count_auth(const struct frontend_metrics *metrics, enum frontend_proto proto,
                        const struct session_action *action)
 {
-    const struct vy_log_field *result = find_field(action, "auth.result");
-    size_t index = SASL_RESULT_OK;
-    for (size_t i = 0; result != NULL && i < VY_COUNT_OF(auth_results); i++) {
-        index = vy_bytes_equal(result->str, vy_cstr(auth_results[i])) ? i : index;
+    if (metrics->auth != NULL) {
+        const size_t mechanism =
+            label_index(action, "auth.mechanism", mechanisms, VY_COUNT_OF(mechanisms));
+        const size_t result =
+            label_index(action, "auth.result", auth_results, VY_COUNT_OF(auth_results));
+        vy_metric_count(metrics->auth, vy_metric_series(metrics->auth, proto, mechanism, result),
+                        1);
     }
-    count(metrics->auth, proto, index, 1);
 }
 
 static const struct {
@@ -238,14 +256,15 @@ static size_t command_index(const char *name)
     return 0;
 }
 
-void frontend_observe_command(const struct frontend_metrics *metrics,
+void frontend_observe_command(const struct frontend_metrics *metrics, enum frontend_proto proto,
                               const struct session_action *action, uint64_t now_ms)
 {
     if (metrics->commands != NULL) {
         const uint64_t elapsed_ms = now_ms > action->started_ms ? now_ms - action->started_ms : 0;
-        vy_metric_observe_us(
-            metrics->commands,
-            vy_metric_series(metrics->commands, 0, command_index(action->command), action->outcome),
-            elapsed_ms * 1000);
+        vy_metric_observe_us(metrics->commands,
+                             vy_metric_series(metrics->commands,
+                                              proto == FRONTEND_PROTO_IMAP ? 1 : 0,
+                                              command_index(action->command), action->outcome),
+                             elapsed_ms * 1000);
     }
 }

@@ -52,5 +52,5 @@ void frontend_count_event(const struct frontend_metrics *metrics, enum frontend_
 void frontend_observe_call(const struct frontend_metrics *metrics, uint32_t method,
                            enum vy_code code, uint64_t elapsed_ns);
 /* A COMMAND action of a session. */
-void frontend_observe_command(const struct frontend_metrics *metrics,
+void frontend_observe_command(const struct frontend_metrics *metrics, enum frontend_proto proto,
                               const struct session_action *action, uint64_t now_ms);

@@ -316,7 +316,7 @@ static void role_stop(struct role *base, uint32_t deadline_ms, vy_loop_fn done, 
     role->on_stopped_arg = arg;
     role->stop_deadline_ms = vy_loop_now_ms(role->env->loop) + deadline_ms;
     role->stop_timer = vy_timer_new(role->env->loop, role_on_stop_timer, role);
-    frontend_drain(role->frontend);
+    frontend_drain(role->frontend, deadline_ms);
     if (role->stop_timer == NULL) {
         vy_loop_post(role->env->loop, done, arg); /* no memory to wait for clients with */
         return;

@@ -47,7 +47,8 @@ void shell_fixture_deinit(struct shell_fixture *f);
 uint16_t shell_port(const struct shell_fixture *f, enum shell_port port);
 /* Waits until the frontend has so many connections. */
 void shell_wait_connections(const struct shell_fixture *f, uint64_t count);
-/* The value of a series as /metrics has it: "volary_auth_total{proto=\"imap\",result=\"ok\"}". */
+/* The value of a series as /metrics has it:
+ * "volary_auth_total{proto=\"imap\",mech=\"LOGIN\",result=\"ok\"}". */
 uint64_t shell_metric(const struct shell_fixture *f, const char *series);
 
 /* ---- what the backend does and saw; any thread ---- */

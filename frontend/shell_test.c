@@ -47,6 +47,12 @@ static void a_greeting_names_the_trace_id(void **state)
     shell_wait_connections(&f, 0);
     assert_int_equal(shell_metric(&f, "volary_connections{proto=\"imap\"}"), 0);
     assert_int_equal(shell_metric(&f, "volary_connections_total{proto=\"imap\"}"), 1);
+    assert_int_equal(shell_metric(&f, "volary_command_duration_seconds_count{proto=\"imap\","
+                                      "command=\"LOGOUT\",result=\"ok\"}"),
+                     1);
+    assert_int_equal(shell_metric(&f, "volary_command_duration_seconds_count{proto=\"smtp\","
+                                      "command=\"QUIT\",result=\"ok\"}"),
+                     1);
     shell_fixture_deinit(&f);
 }
 
@@ -108,8 +114,11 @@ static void starttls_secures_and_forgets(void **state)
     shell_expect(&c, "c OK");
     shell_hang_up(&c);
     shell_wait_connections(&f, 0);
-    assert_int_equal(shell_metric(&f, "volary_auth_total{proto=\"imap\",result=\"ok\"}"), 1);
-    assert_int_equal(shell_metric(&f, "volary_auth_total{proto=\"submission\",result=\"ok\"}"), 1);
+    assert_int_equal(
+        shell_metric(&f, "volary_auth_total{proto=\"imap\",mech=\"LOGIN\",result=\"ok\"}"), 1);
+    assert_int_equal(
+        shell_metric(&f, "volary_auth_total{proto=\"submission\",mech=\"PLAIN\",result=\"ok\"}"),
+        1);
     shell_fixture_deinit(&f);
 }
 
@@ -350,7 +359,7 @@ static void draining_says_goodbye(void **state)
     sign_in(&idle);
     shell_say(&idle, "s SELECT INBOX\r\ni IDLE\r\n");
     shell_expect(&idle, "+ ");
-    frontend_drain(f.frontend);
+    frontend_drain(f.frontend, 1000);
     shell_expect(&smtp, "421 4.3.2");
     shell_expect(&imap, "* BYE");
     shell_expect(&idle, "* BYE");
@@ -360,6 +369,28 @@ static void draining_says_goodbye(void **state)
     shell_hang_up(&smtp);
     shell_hang_up(&imap);
     shell_hang_up(&idle);
+    shell_wait_connections(&f, 0);
+    shell_fixture_deinit(&f);
+}
+
+/* Thousands are sent away one behind the other, and all of them. */
+static void draining_many_is_paced(void **state)
+{
+    enum { COUNT = 300 };
+    struct shell_fixture f;
+    static struct shell_client c[COUNT];
+    (void)state;
+    open_fixture(&f);
+    for (size_t i = 0; i < COUNT; i++) {
+        shell_connect(&c[i], &f, SHELL_IMAP);
+        shell_expect(&c[i], "ready");
+    }
+    frontend_drain(f.frontend, 10000);
+    for (size_t i = 0; i < COUNT; i++) {
+        shell_expect(&c[i], "* BYE");
+        shell_expect_end(&c[i]);
+        shell_hang_up(&c[i]);
+    }
     shell_wait_connections(&f, 0);
     shell_fixture_deinit(&f);
 }
@@ -644,6 +675,7 @@ int main(void)
         cmocka_unit_test(fetch_waits_for_a_client_that_does_not_read),
         cmocka_unit_test(a_client_that_leaves_inside_data_leaves_nothing),
         cmocka_unit_test(draining_says_goodbye),
+        cmocka_unit_test(draining_many_is_paced),
         cmocka_unit_test(sessions_end_with_their_accounts_epoch),
         cmocka_unit_test(a_moved_account_is_asked_again),
         cmocka_unit_test(connections_over_a_limit_are_refused_in_words),

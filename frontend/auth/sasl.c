@@ -171,6 +171,7 @@ struct sasl_step sasl_step_done(struct sasl_exchange *x, enum sasl_result result
     sasl_move(x, SASL_STATE_OVER);
     x->done.result = result;
     x->done.typed_name = x->context.typed_name;
+    x->done.mechanism = x->mechanism == NULL ? "" : x->mechanism->name;
     vy_secret_free(x->password);
     x->password = NULL;
     vy_wipe(x->password_hash, sizeof(x->password_hash));

@@ -44,6 +44,7 @@ enum sasl_result {
 struct sasl_done {
     enum sasl_result result;
     struct vy_bytes typed_name; /* what the client called itself; may be empty, never trusted */
+    const char *mechanism;      /* "SCRAM-SHA-256"; empty when none of ours was asked for */
     /* OK */
     uint64_t account_id;
     uint64_t account_epoch;

@@ -181,6 +181,7 @@ static void end_exchange(struct imap_session *s, const struct sasl_done *done)
     const bool is_ok = done->result == SASL_RESULT_OK;
     const struct vy_log_field fields[] = {
         VY_STR("u.typed", done->typed_name),
+        VY_CSTR("auth.mechanism", done->mechanism),
         VY_CSTR("auth.result", sasl_result_name(done->result)),
         VY_U64("u.id", is_ok ? done->account_id : 0),
     };

@@ -32,6 +32,21 @@ static bool next_send(struct smtp_session *s, struct session_action *out)
     return true;
 }
 
+static bool next_ended(struct smtp_session *s, struct session_action *out)
+{
+    if (s->ended_taken == s->ended_count) {
+        s->ended_taken = 0;
+        s->ended_count = 0;
+        return false;
+    }
+    const struct smtp_ended *ended = &s->ended[s->ended_taken++];
+    *out = (struct session_action){.kind = SESSION_COMMAND,
+                                   .command = ended->name,
+                                   .outcome = ended->outcome,
+                                   .started_ms = ended->started_ms};
+    return true;
+}
+
 static bool next_close(struct smtp_session *s, struct session_action *out)
 {
     if (!s->wants_close) {
@@ -111,7 +126,7 @@ static void check_out(struct smtp_session *s)
 bool smtp_action_next(struct smtp_session *s, struct session_action *out)
 {
     check_out(s);
-    if (smtp_log_next(s, out) || next_send(s, out) || next_close(s, out)) {
+    if (smtp_log_next(s, out) || next_send(s, out) || next_ended(s, out) || next_close(s, out)) {
         return true;
     }
     if (s->state == SMTP_STATE_CLOSED) {

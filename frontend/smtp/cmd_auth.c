@@ -28,7 +28,7 @@ static void sign_in(struct smtp_session *s, const struct sasl_done *done)
     vy_buf_reset(&s->account_name);
     vy_buf_append(&s->account_name, done->account_name);
     smtp_log(s, VY_LOG_INFO, "smtp.auth.ok", VY_HEX("u.id", done->account_id),
-             VY_STR("u.typed", done->typed_name));
+             VY_STR("u.typed", done->typed_name), VY_CSTR("auth.mechanism", done->mechanism));
 }
 
 static bool is_failed_guess(enum sasl_result result)
@@ -40,6 +40,7 @@ static bool is_failed_guess(enum sasl_result result)
 static uint64_t count_failure(struct smtp_session *s, const struct sasl_done *done)
 {
     smtp_log(s, VY_LOG_INFO, "smtp.auth.refused", VY_STR("u.typed", done->typed_name),
+             VY_CSTR("auth.mechanism", done->mechanism),
              VY_CSTR("auth.result", sasl_result_name(done->result)));
     s->auth_failures += is_failed_guess(done->result);
     s->junk_count += !is_failed_guess(done->result);

@@ -207,6 +207,7 @@ static void run_command(struct smtp_session *s, const struct smtp_command *comma
                         struct vy_bytes argument)
 {
     s->command = command;
+    s->command_started_ms = s->base.now_ms;
     s->junk_count += (command->traits & SMTP_IS_JUNK) != 0;
     if ((command->traits & SMTP_TAKES_ARGUMENT) == 0 && argument.len > 0) {
         smtp_reply(s, "501 5.5.4", "No argument is expected");

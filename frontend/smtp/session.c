@@ -50,11 +50,33 @@ void smtp_wait(struct smtp_session *s, enum smtp_state next, uint64_t delay_ms)
     s->wait_until_ms = s->base.now_ms + delay_ms;
 }
 
+/* The command has its answer: the last line of the output, whose first digit says how it went. */
+static void note_ended(struct smtp_session *s)
+{
+    const struct vy_bytes out = vy_buf_bytes(&s->out);
+    size_t at = out.len < 2 ? 0 : out.len - 2;
+    while (at > 0 && out.data[at - 1] != '\n') {
+        at--;
+    }
+    if (s->command != NULL && out.len > 0 && s->ended_count < SMTP_ENDED_MAX) {
+        const uint8_t digit = out.data[at];
+        s->ended[s->ended_count++] = (struct smtp_ended){
+            .name = s->command->name,
+            .started_ms = s->command_started_ms,
+            .outcome = digit < '4'    ? SESSION_OUTCOME_OK
+                       : digit == '4' ? SESSION_OUTCOME_NO
+                                      : SESSION_OUTCOME_BAD,
+        };
+    }
+    s->command = NULL;
+}
+
 void smtp_close(struct smtp_session *s, const char *reason)
 {
     if (s->state == SMTP_STATE_CLOSED) {
         return;
     }
+    note_ended(s);
     smtp_move(s, SMTP_STATE_CLOSED);
     s->wants_close = true;
     s->close_reason = reason;
@@ -82,7 +104,7 @@ bool smtp_is_lenient(const struct smtp_session *s)
 
 void smtp_command_done(struct smtp_session *s, uint64_t delay_ms)
 {
-    s->command = NULL;
+    note_ended(s);
     if (s->is_draining) {
         smtp_reply(s, "421 4.3.2", "Service is shutting down, try again");
         smtp_close(s, "shutdown");
@@ -210,7 +232,7 @@ static bool waits_for_client(const struct smtp_session *s)
 static bool is_blocked(const struct smtp_session *s)
 {
     return s->base.output_full || vy_buf_len(&s->out) - s->out_lent > SMTP_OUT_HIGH_BYTES ||
-           s->logs_count + LOGS_RESERVE > SMTP_LOGS_MAX;
+           s->logs_count + LOGS_RESERVE > SMTP_LOGS_MAX || s->ended_count == SMTP_ENDED_MAX;
 }
 
 /* True when it got somewhere. */

@@ -20,6 +20,7 @@
 #define SMTP_HELO_BYTES_MAX 255U
 #define SMTP_TX_ARENA_BYTES_MAX (512U * 1024U)
 #define SMTP_CANCELS_BYTES_MAX (64U * 1024U)
+#define SMTP_ENDED_MAX 8U
 #define SMTP_LOGS_MAX 8U
 #define SMTP_LOG_FIELDS_MAX 8U
 #define SMTP_LOG_ARENA_BYTES_MAX (32U * 1024U)
@@ -124,6 +125,13 @@ struct smtp_log {
     size_t fields_count;
 };
 
+/* A command that was answered, for the metrics. */
+struct smtp_ended {
+    const char *name; /* of its row */
+    uint64_t started_ms;
+    enum session_outcome outcome;
+};
+
 struct smtp_session {
     struct session base;
     const struct smtp_profile *profile;
@@ -154,8 +162,12 @@ struct smtp_session {
     struct vy_bytes unread; /* what lies behind the command that runs now; borrowed */
     char helo[SMTP_HELO_BYTES_MAX + 1];
     size_t helo_len;
-    const struct smtp_command *command; /* in LOOKUP */
-    uint64_t call_id;                   /* of the lookup; 0: none */
+    const struct smtp_command *command; /* until it is answered */
+    uint64_t command_started_ms;
+    struct smtp_ended ended[SMTP_ENDED_MAX]; /* not taken by the shell yet */
+    size_t ended_count;
+    size_t ended_taken;
+    uint64_t call_id; /* of the lookup; 0: none */
     uint64_t next_call_id;
     struct session_action lookup; /* to be handed out */
     bool has_lookup;
