@@ -4,8 +4,10 @@
 #include "base/assert.h"
 #include "base/secret.h"
 #include "proto/grpc_client.h"
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define STATUS_DEADLINE 4
 #define STATUS_ABORTED 10
@@ -58,6 +60,18 @@ void ctl_answer_deinit(struct ctl_answer *answer)
     vy_buf_deinit(&answer->message);
 }
 
+/* A path is made absolute: it is meant from where the command was typed. NULL: no memory. */
+static const char *address_of(struct vy_arena *arena, struct vy_bytes server)
+{
+    char here[PATH_MAX];
+    const struct vy_bytes path = vy_bytes_from(server, sizeof("unix:") - 1);
+    if (!vy_bytes_starts_with(server, VY_LIT("unix:")) || path.len == 0 || path.data[0] == '/' ||
+        getcwd(here, sizeof(here)) == NULL) {
+        return vy_arena_cstr(arena, server);
+    }
+    return vy_arena_printf(arena, "unix:%s/%.*s", here, VY_PRI(path));
+}
+
 struct vy_err ctl_client_init(struct ctl_client *client, const struct ctl_client_config *config,
                               struct vy_arena *arena)
 {
@@ -71,7 +85,7 @@ struct vy_err ctl_client_init(struct ctl_client *client, const struct ctl_client
         if (client->server_count == CTL_SERVERS_MAX) {
             return vy_error(VY_CODE_ARGUMENT, "more than 32 servers");
         }
-        const char *text = vy_arena_cstr(arena, server);
+        const char *text = address_of(arena, server);
         if (text == NULL) {
             return vy_error(VY_CODE_NOMEM, "addresses");
         }

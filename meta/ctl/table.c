@@ -127,7 +127,7 @@ static void append_cell(const struct ctl_table *table, const struct ctl_column *
         break;
     case CTL_GROUP:
         if (ctl_field_u64(field, message) == 0) {
-            vy_buf_append_cstr(out, "meta");
+            vy_buf_append_byte(out, '-');
         } else {
             vy_buf_append_u64(out, ctl_field_u64(field, message));
         }

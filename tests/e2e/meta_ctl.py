@@ -123,7 +123,7 @@ class Commands(Base):
         self.assertEqual(self.meta.ctl_json("slot", "list"), [{"first": 0, "last": 16383, "group_id": 1}])
         code, out, _ = self.meta.ctl("cluster", "status")
         self.assertEqual(code, 0)
-        self.assertRegex(out, r"(?s)Cluster +[0-9a-f]{32}\n.*\nGROUP +NODE.*\nmeta +meta-1 +leader")
+        self.assertRegex(out, r"(?s)Cluster +[0-9a-f]{32}\n.*\nGROUP +NODE.*\n- +meta-1 +leader")
 
     def test_the_audit_knows_who_did_what(self):
         self.meta.ctl_json("account", "create", "audited@b.test", "--reason", "ticket 12")
@@ -241,6 +241,17 @@ class OddUse(Base):
         self.fails(6, "unix:/nowhere", "account", "list", server="unix:/nowhere")
         code, _, err = self.meta.ctl("domain", "list", server="unix:/nowhere,%s" % self.meta.socket)
         self.assertEqual(code, 0, err)
+
+    def test_a_socket_may_be_named_from_here(self):
+        for words in (["--server", "unix:admin.sock"], ["--server", "unix:./admin.sock"]):
+            done = subprocess.run([CTL, *words, "domain", "list"], capture_output=True, text=True, check=False, cwd=self.meta.data)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_without_a_server_the_socket_of_dev_mode_is_used(self):
+        (self.meta.home / "volary-data").symlink_to(self.meta.data)
+        env = {k: v for k, v in os.environ.items() if k != "VOLARY_SERVER"}
+        done = subprocess.run([CTL, "domain", "list"], capture_output=True, text=True, check=False, cwd=self.meta.home, env=env)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_terminal_commands_in_names_are_not_printed(self):
         done = self.run_ctl("account", "show", "\x1b[2J@b.test")
