@@ -495,9 +495,7 @@ static struct vy_err step_append(struct core *core, uint64_t now_ms, struct raft
 static struct vy_err receive_append(struct core *core, uint64_t now_ms,
                                     struct raft_message *message, struct core_message *append_in)
 {
-    if (!guard_rebase(core, append_in)) {
-        return vy_ok();
-    }
+    guard_rebase(core, append_in);
     if (append_in->term >= core_term(core)) {
         core->last_append_ms = now_ms;
     }

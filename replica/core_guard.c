@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The eight guards around libraft 0.22.1. Each says what goes wrong without it; the number is its
- * bit in the simulation that found it. core_guard_test.c has a case for each.
+ * bit in the simulation that found it. core_test.c has a case for each.
  */
 #include "replica/core_private.h"
 
@@ -18,21 +18,17 @@ size_t guard_split_changes(struct entry *const *entries, size_t count)
 }
 
 /* An append whose prev lies below a log that was cut is refused for ever or, with prev 0, appended
- * at the tail. What the base covers is committed, hence the same. */
-bool guard_rebase(const struct core *core, struct core_message *message)
+ * at the tail. What the base covers is committed, hence the same with every leader. */
+void guard_rebase(const struct core *core, struct core_message *message)
 {
     if (message->prev_index >= core->base_index || message->term < core_term(core)) {
-        return true;
+        return;
     }
-    const uint64_t known = core->base_index - message->prev_index;
-    if (known > message->count) {
-        return false;
-    }
+    const uint64_t known = VY_MIN(core->base_index - message->prev_index, message->count);
     message->entries += known;
-    message->count -= known;
+    message->count -= (size_t)known;
     message->prev_index = core->base_index;
     message->prev_term = core->base_term;
-    return true;
 }
 
 /* A follower's commit index follows each leader's, also downwards. */

@@ -38,12 +38,12 @@ struct core {
 /* One raft_step and everything it asks for. entries: ours, one for each of the event's. */
 struct vy_err core_step(struct core *core, struct raft_event *event, struct entry *const *entries);
 
-/* ---- the guards, numbered as in docs/decisions/0003-raft-guards.md ---- */
+/* ---- the guards; the number is the bit in the simulation that found it ---- */
 
 /* 1: how many of the entries may go into one step, so that a change of members is alone. */
 size_t guard_split_changes(struct entry *const *entries, size_t count);
-/* 2: an append that begins before the log's base is rebased; false: nothing of it is new. */
-bool guard_rebase(const struct core *core, struct core_message *message);
+/* 2: an append that begins before the log's base is rebased. */
+void guard_rebase(const struct core *core, struct core_message *message);
 /* 4: the commit index never goes back. */
 void guard_keep_commit(struct core *core, uint64_t commit);
 /* 8: a rejection of what the member is known to have is old. */

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core alone, driven by hand: each of the eight guards in the situation that needs it, and the
+ * two faults of older libraft that lost entries (promises.md E1; E2 is in replica_group_test.c).
+ */
+#include "base/assert.h"
+#include "replica/core_private.h"
+#include "tests/lib/test.h"
+#include <stdlib.h>
+
+#define ENTRIES_MAX 32U
+#define SENT_MAX 64U
+
+struct desk {
+    struct core *core;
+    uint64_t now_ms;
+    uint64_t tickets;
+    uint64_t persisted_term;
+    uint64_t voted_for;
+    uint64_t last_append_index;
+    size_t last_append_count;
+    unsigned appends;
+    struct core_message sent[SENT_MAX];
+    uint64_t sent_to[SENT_MAX];
+    size_t sent_count;
+    struct core_row rows[ENTRIES_MAX];
+    struct entry *owned[ENTRIES_MAX]; /* freed at the end */
+    size_t owned_count;
+};
+
+static struct vy_err on_persist(void *arg, uint64_t term, uint64_t voted_for)
+{
+    struct desk *desk = arg;
+    assert_true(term >= desk->persisted_term);
+    desk->persisted_term = term;
+    desk->voted_for = voted_for;
+    return vy_ok();
+}
+
+static uint64_t on_append(void *arg, uint64_t index, struct entry *const *entries, size_t count)
+{
+    struct desk *desk = arg;
+    assert_non_null(entries);
+    desk->last_append_index = index;
+    desk->last_append_count = count;
+    desk->appends++;
+    return ++desk->tickets;
+}
+
+static void on_send(void *arg, uint64_t to, const struct core_message *message)
+{
+    struct desk *desk = arg;
+    assert_true(desk->sent_count < SENT_MAX);
+    desk->sent_to[desk->sent_count] = to;
+    desk->sent[desk->sent_count++] = *message;
+}
+
+static const struct core_ops desk_ops = {
+    .persist = on_persist, .append = on_append, .send = on_send};
+
+static struct entry *own(struct desk *desk, struct entry *entry)
+{
+    assert_true(desk->owned_count < ENTRIES_MAX);
+    desk->owned[desk->owned_count++] = entry;
+    return entry;
+}
+
+static struct entry *command(struct desk *desk, uint64_t term)
+{
+    const struct entry_command text = {.command = VY_LIT("x")};
+    struct entry *entry = NULL;
+    assert_false(vy_failed(entry_new_commands(term, 1, &text, 1, &entry)));
+    return own(desk, entry);
+}
+
+/* Members 1 .. voters, and one more that does not vote if `spare`. */
+static struct entry *change(struct desk *desk, uint64_t term, unsigned voters, uint64_t spare)
+{
+    static const char *const addresses[] = {"", "1", "2", "3", "4", "5"};
+    struct raft_configuration conf;
+    struct raft_buffer bytes;
+    struct entry *entry = NULL;
+    raft_configuration_init(&conf);
+    for (unsigned i = 1; i <= voters; i++) {
+        assert_int_equal(raft_configuration_add(&conf, i, addresses[i], RAFT_VOTER), 0);
+    }
+    if (spare != 0) {
+        assert_int_equal(raft_configuration_add(&conf, spare, addresses[spare], RAFT_SPARE), 0);
+    }
+    assert_int_equal(raft_configuration_encode(&conf, &bytes), 0);
+    raft_configuration_close(&conf);
+    assert_false(
+        vy_failed(entry_new_raw(term, ENTRY_CHANGE, vy_bytes(bytes.base, bytes.len), &entry)));
+    raft_free(bytes.base);
+    return own(desk, entry);
+}
+
+/* A core with id `id` whose log has these terms; entry 1 is the change. */
+static struct desk *desk_new(uint64_t id, uint64_t term, const uint64_t *terms, size_t count,
+                             unsigned voters, uint64_t spare)
+{
+    struct desk *desk = calloc(1, sizeof(*desk));
+    assert_non_null(desk);
+    const struct core_config config = {.id = id,
+                                       .address = id == 1 ? "1" : "3",
+                                       .seed = 1,
+                                       .election_timeout_ms = 100,
+                                       .heartbeat_ms = 20,
+                                       .ops = &desk_ops,
+                                       .arg = desk};
+    desk->now_ms = 1000;
+    desk->persisted_term = term;
+    assert_false(vy_failed(core_new(&config, &desk->core)));
+    for (size_t i = 0; i < count; i++) {
+        desk->rows[i].term = terms[i];
+    }
+    desk->rows[0].change = change(desk, terms[0], voters, spare);
+    const struct core_state state = {.term = term, .rows = desk->rows, .row_count = count};
+    assert_false(vy_failed(core_start(desk->core, desk->now_ms, &state)));
+    return desk;
+}
+
+static void desk_free(struct desk *desk)
+{
+    core_free(desk->core);
+    for (size_t i = 0; i < desk->owned_count; i++) {
+        entry_unref(desk->owned[i]);
+    }
+    free(desk);
+}
+
+static void receive(struct desk *desk, uint64_t from, struct core_message message)
+{
+    message.version = message.kind == CORE_VOTE || message.kind == CORE_VOTE_RESULT ? 2 : 1;
+    desk->sent_count = 0;
+    assert_false(vy_failed(core_receive(desk->core, desk->now_ms, from, &message)));
+}
+
+static void written(struct desk *desk)
+{
+    assert_false(vy_failed(core_written(desk->core, desk->now_ms, desk->tickets)));
+}
+
+/* Pre-vote, vote, both granted by member 2. */
+static void elect(struct desk *desk)
+{
+    desk->now_ms = core_timeout_ms(desk->core);
+    desk->sent_count = 0;
+    assert_false(vy_failed(core_tick(desk->core, desk->now_ms)));
+    for (unsigned i = 0; i < 2 && core_role(desk->core) != REPLICA_ROLE_LEADER; i++) {
+        const struct core_message request = desk->sent[0];
+        assert_int_equal(request.kind, CORE_VOTE);
+        receive(desk, 2,
+                (struct core_message){.kind = CORE_VOTE_RESULT,
+                                      .term = request.term,
+                                      .pre_vote = request.pre_vote,
+                                      .is_granted = true});
+    }
+    assert_int_equal(core_role(desk->core), REPLICA_ROLE_LEADER);
+}
+
+static void acknowledge(struct desk *desk, uint64_t from, uint64_t index)
+{
+    receive(desk, from,
+            (struct core_message){
+                .kind = CORE_APPEND_RESULT, .term = core_term(desk->core), .last_index = index});
+}
+
+static void append_from_2(struct desk *desk, uint64_t term, uint64_t prev, uint64_t prev_term,
+                          struct entry **entries, size_t count, uint64_t commit)
+{
+    receive(desk, 2,
+            (struct core_message){.kind = CORE_APPEND,
+                                  .term = term,
+                                  .prev_index = prev,
+                                  .prev_term = prev_term,
+                                  .commit = commit,
+                                  .entries = entries,
+                                  .count = count});
+}
+
+/* E1, Raft 5.4.2, Figure 8: an entry of an old term on a majority is not committed by counting. */
+static void entries_of_old_terms_are_committed_by_one_of_the_own_term_only(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 3, (const uint64_t[]){1, 2}, 2, 3, 0);
+    elect(desk);
+    assert_int_equal(core_term(desk->core), 4);
+    assert_int_equal(core_noop_index(desk->core), 3);
+    acknowledge(desk, 2, 2); /* a majority has entry 2 of term 2 */
+    assert_true(core_commit_index(desk->core) < 2);
+    written(desk);
+    assert_true(core_commit_index(desk->core) < 2);
+    assert_false(core_is_ready(desk->core));
+    acknowledge(desk, 2, 3);
+    assert_int_equal(core_commit_index(desk->core), 3);
+    assert_true(core_is_ready(desk->core));
+    desk_free(desk);
+}
+
+static void guard_1_a_change_of_members_is_recorded_at_its_own_index(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1}, 1, 3, 0);
+    struct entry *entries[] = {command(desk, 2), command(desk, 2), change(desk, 2, 3, 4)};
+    append_from_2(desk, 2, 1, 1, entries, 3, 1);
+    assert_int_equal(core_last_index(desk->core), 4);
+    assert_int_equal(desk->core->raft.configuration_uncommitted_index, 4);
+    assert_true(core_has_member(desk->core, 4));
+    written(desk);
+    struct entry *other = command(desk, 3); /* the next leader never saw 3 and 4 */
+    append_from_2(desk, 3, 2, 2, &other, 1, 1);
+    assert_int_equal(core_last_index(desk->core), 3);
+    assert_false(core_has_member(desk->core, 4));
+    desk_free(desk);
+}
+
+static void guard_2_an_append_below_a_cut_log_is_rebased(void **state)
+{
+    (void)state;
+    struct desk *desk = calloc(1, sizeof(*desk));
+    const struct core_config config = {.id = 1,
+                                       .address = "1",
+                                       .seed = 1,
+                                       .election_timeout_ms = 100,
+                                       .heartbeat_ms = 20,
+                                       .ops = &desk_ops,
+                                       .arg = desk};
+    assert_false(vy_failed(core_new(&config, &desk->core)));
+    desk->now_ms = 1000;
+    desk->persisted_term = 2;
+    const struct core_state cut = {
+        .term = 2, .base_index = 10, .base_term = 2, .base_members = change(desk, 1, 3, 0)->body};
+    assert_false(vy_failed(core_start(desk->core, desk->now_ms, &cut)));
+    struct entry *entries[7];
+    for (size_t i = 0; i < VY_COUNT_OF(entries); i++) {
+        entries[i] = command(desk, 2);
+    }
+    append_from_2(desk, 2, 5, 2, entries, 7, 5);
+    assert_int_equal(core_last_index(desk->core), 12);
+    assert_int_equal(desk->last_append_index, 11);
+    assert_int_equal(desk->last_append_count, 2);
+    append_from_2(desk, 2, 3, 2, entries, 2, 5); /* nothing of it is new */
+    assert_int_equal(core_last_index(desk->core), 12);
+    assert_int_equal(desk->appends, 1);
+    assert_true(desk->sent_count > 0); /* and the leader hears so */
+    desk_free(desk);
+}
+
+static void guard_4_the_commit_index_never_goes_back(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1, 1, 1, 1}, 4, 3, 0);
+    append_from_2(desk, 2, 4, 1, NULL, 0, 4);
+    assert_int_equal(core_commit_index(desk->core), 4);
+    guard_keep_commit(desk->core, 2); /* what raft says after some changes of leaders */
+    assert_int_equal(core_commit_index(desk->core), 4);
+    guard_keep_commit(desk->core, 5);
+    assert_int_equal(core_commit_index(desk->core), 5);
+    desk_free(desk);
+}
+
+static void guard_8_an_old_rejection_is_dropped(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1, 1, 1}, 3, 3, 0);
+    elect(desk);
+    written(desk);
+    acknowledge(desk, 2, 4);
+    struct core_message rejection = {
+        .kind = CORE_APPEND_RESULT, .term = core_term(desk->core), .rejected = 3, .last_index = 2};
+    receive(desk, 2, rejection);
+    assert_int_equal(desk->sent_count, 0);
+    uint64_t match = 0;
+    assert_true(core_match_index(desk->core, 2, &match));
+    assert_int_equal(match, 4);
+    rejection.last_index = 1; /* of a member that has nothing yet it is news */
+    receive(desk, 3, rejection);
+    assert_true(desk->sent_count > 0);
+    desk_free(desk);
+}
+
+static void guard_16_what_is_not_on_our_disk_is_not_applicable(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1}, 1, 3, 0);
+    elect(desk);
+    acknowledge(desk, 2, 2);
+    acknowledge(desk, 3, 2); /* both others have the no-op before we do */
+    assert_int_equal(core_commit_index(desk->core), 2);
+    assert_int_equal(core_applicable(desk->core), 1);
+    assert_false(core_is_ready(desk->core));
+    written(desk);
+    assert_int_equal(core_applicable(desk->core), 2);
+    assert_true(core_is_ready(desk->core));
+    desk_free(desk);
+}
+
+static void guard_32_members_change_only_behind_an_entry_of_the_own_term(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1}, 1, 3, 0);
+    elect(desk);
+    struct entry *entry = change(desk, core_term(desk->core), 3, 4);
+    assert_int_equal(desk->last_append_index, 2); /* the no-op is on its way already */
+    assert_int_equal(core_submit(desk->core, desk->now_ms, &entry, 1).code, VY_CODE_PRECONDITION);
+    written(desk);
+    assert_int_equal(core_submit(desk->core, desk->now_ms, &entry, 1).code, VY_CODE_PRECONDITION);
+    acknowledge(desk, 2, 2);
+    assert_false(vy_failed(core_submit(desk->core, desk->now_ms, &entry, 1)));
+    struct entry *second = change(desk, core_term(desk->core), 3, 5);
+    assert_int_equal(core_submit(desk->core, desk->now_ms, &second, 1).code,
+                     VY_CODE_PRECONDITION); /* one at a time */
+    desk_free(desk);
+}
+
+static void guard_64_a_member_that_does_not_vote_yet_still_votes_when_asked(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(3, 1, (const uint64_t[]){1}, 1, 2, 3);
+    desk->now_ms += 1000;
+    receive(desk, 2,
+            (struct core_message){.kind = CORE_VOTE, .term = 2, .last_index = 1, .last_term = 1});
+    assert_int_equal(desk->sent_count, 1);
+    assert_int_equal(desk->sent[0].kind, CORE_VOTE_RESULT);
+    assert_true(desk->sent[0].is_granted);
+    assert_int_equal(desk->persisted_term, 2);
+    assert_int_equal(desk->voted_for, 2);
+    assert_int_equal(desk->core->raft.configuration.n, 3); /* as it was */
+    desk_free(desk);
+}
+
+static void guard_128_a_refused_pre_vote_tells_the_higher_term(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 7, (const uint64_t[]){1, 6}, 2, 3, 0);
+    desk->now_ms += 1000;
+    receive(desk, 2,
+            (struct core_message){
+                .kind = CORE_VOTE, .term = 3, .pre_vote = true, .last_index = 1, .last_term = 1});
+    assert_int_equal(desk->sent_count, 1);
+    assert_int_equal(desk->sent[0].kind, CORE_VOTE_RESULT);
+    assert_false(desk->sent[0].is_granted);
+    assert_int_equal(desk->sent[0].term, 7);
+    desk_free(desk);
+}
+
+/* raft-step.md 1: a write that was cut under it does not count, even when it ends later. */
+static void a_write_of_entries_that_were_replaced_is_not_reported(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1}, 1, 3, 0);
+    struct entry *old[] = {command(desk, 2), command(desk, 2), command(desk, 2)};
+    append_from_2(desk, 2, 1, 1, old, 3, 1);
+    const uint64_t first_ticket = desk->tickets;
+    struct entry *other = command(desk, 3);
+    append_from_2(desk, 3, 2, 2, &other, 1, 1);
+    assert_false(vy_failed(core_written(desk->core, desk->now_ms, first_ticket)));
+    assert_int_equal(core_persisted_index(desk->core), 2);
+    written(desk);
+    assert_int_equal(core_persisted_index(desk->core), 3);
+    desk_free(desk);
+}
+
+/* R5, R7: terms and members that cannot be. */
+static void messages_that_nobody_honest_sends_change_nothing(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1}, 1, 3, 0);
+    elect(desk);
+    struct entry *entry = command(desk, core_term(desk->core));
+    const uint64_t last = core_last_index(desk->core);
+    append_from_2(desk, core_term(desk->core), 1, 1, &entry, 1,
+                  1); /* a second leader of the term */
+    assert_int_equal(core_role(desk->core), REPLICA_ROLE_LEADER);
+    acknowledge(desk, 2, 1000); /* stores what was never sent */
+    assert_true(core_commit_index(desk->core) <= last);
+    const struct core_message vote = {
+        .kind = CORE_VOTE, .version = 2, .term = 50, .last_index = 99, .last_term = 49};
+    assert_false(vy_failed(core_receive(desk->core, desk->now_ms, 9, &vote))); /* a stranger */
+    assert_int_equal(core_role(desk->core), REPLICA_ROLE_LEADER);
+    assert_int_equal(core_last_index(desk->core), last);
+    desk_free(desk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_of_old_terms_are_committed_by_one_of_the_own_term_only),
+        cmocka_unit_test(guard_1_a_change_of_members_is_recorded_at_its_own_index),
+        cmocka_unit_test(guard_2_an_append_below_a_cut_log_is_rebased),
+        cmocka_unit_test(guard_4_the_commit_index_never_goes_back),
+        cmocka_unit_test(guard_8_an_old_rejection_is_dropped),
+        cmocka_unit_test(guard_16_what_is_not_on_our_disk_is_not_applicable),
+        cmocka_unit_test(guard_32_members_change_only_behind_an_entry_of_the_own_term),
+        cmocka_unit_test(guard_64_a_member_that_does_not_vote_yet_still_votes_when_asked),
+        cmocka_unit_test(guard_128_a_refused_pre_vote_tells_the_higher_term),
+        cmocka_unit_test(a_write_of_entries_that_were_replaced_is_not_reported),
+        cmocka_unit_test(messages_that_nobody_honest_sends_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
