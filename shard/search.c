@@ -123,6 +123,28 @@ static bool is_within(struct search *search, uint32_t uid)
     return search->within_range < within->count && within->items[search->within_range].first <= uid;
 }
 
+static void end_run(struct search *search)
+{
+    struct uid_range *run = &search->found_run;
+
+    if (run->first != 0) {
+        uidset_write_range(&search->found_writer, &search->found, run->first, run->last);
+        run->first = 0;
+    }
+}
+
+/* UIDs come in ascending order. */
+static void add_found(struct search *search, uint32_t uid)
+{
+    struct uid_range *run = &search->found_run;
+
+    if (run->first == 0 || run->last + 1 != uid) {
+        end_run(search);
+        run->first = uid;
+    }
+    run->last = uid;
+}
+
 static struct vy_err judge_next(struct search *search)
 {
     const uint32_t index = search->index++;
@@ -134,10 +156,10 @@ static struct vy_err judge_next(struct search *search)
     }
     VY_TRY(judge(search, index, &is_found));
     if (is_found) {
-        uids_add(&search->found, uid);
+        add_found(search, uid);
         search->highest_modseq = VY_MAX(search->highest_modseq, search->block->modseq[index]);
     }
-    return search->found.failed ? vy_error(VY_CODE_LIMIT, "found messages") : vy_ok();
+    return search->found.failed ? vy_error(VY_CODE_NOMEM, "found messages") : vy_ok();
 }
 
 /* ---- slices ---- */
@@ -201,15 +223,13 @@ static struct vy_err work_slice(struct call *call)
 static void answer(struct call *call)
 {
     struct search *search = call->state;
-    VY_CLEANUP(vy_buf_deinit) struct vy_buf uids;
 
-    vy_buf_init(&uids, CALL_REPLY_BYTES_MAX);
-    uids_encode(&search->found, &uids);
-    if (vy_failed(vy_buf_error(&uids))) {
-        call_fail(call, vy_error(VY_CODE_NOMEM, "encode found messages"));
+    end_run(search);
+    if (search->found.failed) {
+        call_fail(call, vy_error(VY_CODE_NOMEM, "found messages"));
         return;
     }
-    const struct message_search_reply reply = {.uids = vy_buf_bytes(&uids),
+    const struct message_search_reply reply = {.uids = vy_buf_bytes(&search->found),
                                                .highest_modseq = search->highest_modseq};
     call_reply(call, &reply);
 }
@@ -259,7 +279,7 @@ static struct vy_err begin(struct call *call)
     search->values = values;
     search->stack = values + count;
     search->now_ms = vy_clock_wall_ms(call->service->config.clock);
-    uids_init(&search->found, &call->arena);
+    vy_buf_init(&search->found, CALL_REPLY_BYTES_MAX);
     vy_arena_init(&search->scratch, SEARCH_SCRATCH_BYTES_MAX);
     vy_buf_init(&search->text, 4U * SEARCH_TEXT_PART_BYTES_MAX + 64U);
     vy_buf_init(&search->folded, 16U * SEARCH_TEXT_PART_BYTES_MAX);
@@ -291,6 +311,7 @@ void method_search_end(struct call *call)
     read_blocks_close(&search->blocks);
     body_deinit(&search->body);
     vy_arena_deinit(&search->scratch);
+    vy_buf_deinit(&search->found);
     vy_buf_deinit(&search->text);
     vy_buf_deinit(&search->folded);
 }

@@ -10,6 +10,7 @@
  */
 #include "mail/search_text.h"
 #include "mail/summary.h"
+#include "mail/uidset.h"
 #include "shard/block.h"
 #include "shard/body.h"
 #include "shard/call.h"
@@ -54,8 +55,10 @@ struct search {
     uint64_t spent_ns;
     struct read_blocks blocks;
     struct block *block;
-    uint32_t index; /* of the next message */
-    struct uid_ranges found;
+    uint32_t index;      /* of the next message */
+    struct vy_buf found; /* uid set; as many ranges as the mailbox makes */
+    struct uidset_writer found_writer;
+    struct uid_range found_run; /* not written yet; first 0: none */
     uint64_t highest_modseq;
     uint64_t damaged_count;
     struct vy_arena scratch; /* of one message */
