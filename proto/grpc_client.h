@@ -44,7 +44,7 @@ void grpc_client_free(struct grpc_client *client); /* NULL is allowed */
 /*
  * One unary call.
  *
- * @path         "/volary.admin.AccountService/GetAccount", from the generated method tables
+ * @path         "/volary.admin.v1.AccountService/GetAccount", from the generated method tables
  * @request      the encoded message
  * @deadline_ms  from now; 0: 30,000; told to the server, too
  * @reply        the encoded answer, when *grpc_status is 0; appended to
