@@ -14,25 +14,13 @@ static const struct message_append_request *append_request(const struct call *ca
     return call->request;
 }
 
-static void on_appended(struct call *call, const struct shard_result *result);
-
-/* Refused after its body was staged: the answer waits until the stages are gone. */
-static void on_released(struct call *call, const struct shard_result *result)
-{
-    const struct ingest *ingest = call->state;
-
-    (void)result;
-    call_fail(call, vy_error(shard_code_to_vy(ingest->refusal), "append message"));
-}
-
 static void on_appended(struct call *call, const struct shard_result *result)
 {
     struct ingest *ingest = call->state;
     struct service_stats *stats = &call->service->stats;
 
     if (result->code != SHARD_CODE_DONE) {
-        ingest->refusal = result->code;
-        ingest_release_stages(ingest, on_released);
+        ingest_fail(ingest, vy_error(shard_code_to_vy(result->code), "append message"));
         return;
     }
     stats->messages_stored += ingest->message_count;

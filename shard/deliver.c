@@ -42,14 +42,6 @@ static void on_released(struct call *call, const struct shard_result *result)
     answer(call);
 }
 
-static void on_released_failed(struct call *call, const struct shard_result *result)
-{
-    const struct delivery *delivery = call->state;
-
-    (void)result;
-    call_fail(call, vy_error(shard_code_to_vy(delivery->ingest.refusal), "deliver message"));
-}
-
 /* Nothing was stored: those who did not refuse have no outcome. */
 static void clear_stored(struct delivery *delivery)
 {
@@ -132,8 +124,7 @@ static void on_delivered(struct call *call, const struct shard_result *result)
     }
     if (result->recipients_count != delivery->ingest.copy_count ||
         (result->code != SHARD_CODE_DONE && !is_about_recipients(result->code))) {
-        delivery->ingest.refusal = result->code;
-        ingest_release_stages(&delivery->ingest, on_released_failed);
+        ingest_fail(&delivery->ingest, vy_error(shard_code_to_vy(result->code), "deliver message"));
         return;
     }
     note_stored(call, result);
@@ -187,17 +178,22 @@ static void deliver_finish(struct call *call)
     ingest_propose(&delivery->ingest, &command, on_delivered);
 }
 
+static enum deliver_outcome outcome_of(uint32_t code)
+{
+    return code == SHARD_CODE_QUOTA   ? DELIVER_OUTCOME_OVER_QUOTA
+           : code == SHARD_CODE_LIMIT ? DELIVER_OUTCOME_REFUSED
+                                      : DELIVER_OUTCOME_NO_ACCOUNT;
+}
+
 static void refuse_stage(struct call *call, size_t copy, uint32_t code)
 {
     struct delivery *delivery = call->state;
 
     if (!is_about_recipients(code)) {
-        delivery->ingest.refusal = code;
-        ingest_release_stages(&delivery->ingest, on_released_failed);
+        ingest_fail(&delivery->ingest, vy_error(shard_code_to_vy(code), "stage message"));
         return;
     }
-    delivery->results[copy].outcome =
-        code == SHARD_CODE_LIMIT ? DELIVER_OUTCOME_REFUSED : DELIVER_OUTCOME_NO_ACCOUNT;
+    delivery->results[copy].outcome = outcome_of(code);
     ingest_release_stages(&delivery->ingest, on_released);
 }
 

@@ -48,6 +48,7 @@ struct vy_err ingest_start(struct ingest *ingest)
     /* Only the last command is remembered under the call's key. */
     ingest->has_key = call->has_key;
     call->has_key = false;
+    ingest->full_copy = SIZE_MAX;
     if (ingest->chunk_bytes == NULL || ingest->whole == NULL || ingest->payload_keys == NULL ||
         ingest->payloads == NULL) {
         return vy_error(VY_CODE_LIMIT, "start ingest");
@@ -245,6 +246,15 @@ static void stage_next(struct call *call)
     call_work(call, ingest_work_stage, propose_stage);
 }
 
+static void refuse_copy(struct ingest *ingest, size_t copy, uint32_t code)
+{
+    if (ingest->refuse != NULL) {
+        ingest->refuse(ingest->call, copy, code);
+    } else {
+        ingest_fail(ingest, vy_error(shard_code_to_vy(code), "stage message"));
+    }
+}
+
 static void on_staged(struct call *call, const struct shard_result *result)
 {
     struct ingest *ingest = call->state;
@@ -257,10 +267,8 @@ static void on_staged(struct call *call, const struct shard_result *result)
     } else if (result->code == SHARD_CODE_NO_INIT && copy->entry != NULL &&
                copy->init_tries++ < CALL_INIT_TRIES_MAX) {
         ingest_init_account(ingest, copy->entry, stage_again);
-    } else if (ingest->refuse != NULL) {
-        ingest->refuse(call, ingest->stage_copy, result->code);
     } else {
-        call_refuse(call, result, "stage message");
+        refuse_copy(ingest, ingest->stage_copy, result->code);
     }
 }
 
@@ -279,6 +287,7 @@ static void propose_stage(struct call *call)
     struct shard_command command = {
         .account_id = copy->account_id, .account_epoch = copy->account_epoch, .stage = &stage};
 
+    ingest->has_stages = true;
     call_propose(call, &command, &ingest->stage_payload, 1, on_staged);
 }
 
@@ -286,6 +295,10 @@ static void scanned(struct call *call)
 {
     struct ingest *ingest = call->state;
 
+    if (ingest->full_copy != SIZE_MAX) {
+        refuse_copy(ingest, ingest->full_copy, SHARD_CODE_QUOTA);
+        return;
+    }
     ingest->stage_copy = 0;
     stage_next(call);
 }
@@ -303,7 +316,7 @@ void ingest_advance(struct ingest *ingest)
         err = vy_error(VY_CODE_CANCELLED, "sender is gone");
     }
     if (vy_failed(err)) {
-        call_fail(call, err);
+        ingest_fail(ingest, err);
         return;
     }
     if (ingest->message == ingest->message_count) {
@@ -364,8 +377,8 @@ void ingest_release_stages(struct ingest *ingest, call_result_fn done)
 
     ingest->is_finishing = true;
     struct stage_name *names =
-        ingest->is_staged ? VY_ARENA_ARRAY(&call->arena, ingest->copy_count, struct stage_name)
-                          : NULL;
+        ingest->has_stages ? VY_ARENA_ARRAY(&call->arena, ingest->copy_count, struct stage_name)
+                           : NULL;
     if (names == NULL) {
         done(call, &nothing); /* without memory for their names they expire */
         return;
@@ -378,6 +391,20 @@ void ingest_release_stages(struct ingest *ingest, call_result_fn done)
                                     .stage_end = &end};
     call->has_key = false;
     call_propose(call, &command, NULL, 0, done);
+}
+
+static void on_released_failed(struct call *call, const struct shard_result *result)
+{
+    const struct ingest *ingest = call->state;
+
+    (void)result;
+    call_fail(call, ingest->end_err);
+}
+
+void ingest_fail(struct ingest *ingest, struct vy_err err)
+{
+    ingest->end_err = err;
+    ingest_release_stages(ingest, on_released_failed);
 }
 
 void ingest_fill_message(const struct ingest *ingest, const struct ingest_copy *copy,

@@ -51,7 +51,7 @@ struct ingest_copy {
 struct ingest {
     struct call *call;
     void (*finish)(struct call *call); /* every copy is ready: proposes the command */
-    /* A copy's account refused its stage. NULL: the call fails with that code. */
+    /* A copy's account refused its stage, or has no room. NULL: the call fails with that code. */
     void (*refuse)(struct call *call, size_t copy, uint32_t code);
     struct ingest_copy *copies; /* arena */
     size_t copy_count;
@@ -71,8 +71,10 @@ struct ingest {
     uint64_t taken_bytes; /* of it */
     bool is_staged;
     bool is_finishing;
-    uint32_t refusal;    /* code to answer with once the stages are gone */
-    struct vy_buf piece; /* in work: the gap first, when is_first */
+    bool has_stages;
+    size_t full_copy;      /* whose account has no room; SIZE_MAX: none seen */
+    struct vy_err end_err; /* to answer once the stages are gone */
+    struct vy_buf piece;   /* in work: the gap first, when is_first */
     bool is_first;
     bool is_last;
     struct vy_buf head;         /* staged: the first piece, for the preview */
@@ -105,6 +107,8 @@ void ingest_propose(struct ingest *ingest, struct shard_command *command, call_r
 /* The stages lead to nothing: removes them, then done (result does not matter). At once when there
  * are none. */
 void ingest_release_stages(struct ingest *ingest, call_result_fn done);
+/* The same, then the call fails. */
+void ingest_fail(struct ingest *ingest, struct vy_err err);
 void ingest_fill_message(const struct ingest *ingest, const struct ingest_copy *copy,
                          struct new_message *out);
 

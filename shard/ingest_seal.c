@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "shard/ingest.h"
+#include "shard/read.h"
 #include "shard/service.h"
 #include "shard/service_private.h"
 
@@ -271,10 +272,45 @@ struct vy_err ingest_work_whole(struct call *call)
     return make_rows(ingest, &ingest->piece);
 }
 
+/* Is the account known to be too full for what is there of the message? */
+static struct vy_err check_room(struct ingest *ingest, const struct store_reader *reader,
+                                const struct ingest_copy *copy, bool *out_full)
+{
+    const uint64_t bytes = VY_MAX(ingest->sizes[ingest->message], ingest->taken_bytes);
+    struct account_row row;
+    bool found = false;
+
+    vy_arena_reset(&ingest->build);
+    VY_TRY(read_account(reader, &ingest->build, copy->account_id, &row, &found));
+    *out_full = found && row.quota_bytes != 0 &&
+                (bytes > row.quota_bytes || row.used_bytes > row.quota_bytes - bytes);
+    return vy_ok();
+}
+
+/* A long message that cannot fit is not taken in whole first. The last word is the command's: what
+ * this sees may be a moment old. */
+static struct vy_err find_full_copy(struct ingest *ingest)
+{
+    struct shard_log *replica = ingest->call->service->config.replica;
+    struct store_snapshot *snapshot = NULL;
+    size_t count = 0;
+    const struct ingest_copy *copies = ingest_copies(ingest, &count);
+    struct vy_err err = replica->ops->snapshot_open(replica, &snapshot);
+
+    for (size_t i = 0; !vy_failed(err) && ingest->full_copy == SIZE_MAX && i < count; i++) {
+        bool is_full = false;
+        err = check_room(ingest, store_snapshot_reader(snapshot), &copies[i], &is_full);
+        ingest->full_copy = is_full ? i : SIZE_MAX;
+    }
+    store_snapshot_free(snapshot);
+    return err;
+}
+
 struct vy_err ingest_work_scan(struct call *call)
 {
     struct ingest *ingest = call->state;
 
+    VY_TRY(find_full_copy(ingest));
     VY_TRY(scan_piece(ingest));
     if (ingest->is_first) {
         vy_buf_reset(&ingest->head);

@@ -443,6 +443,45 @@ static void a_long_refused_delivery_leaves_nothing(void **state)
     assert_int_equal(rows(SHARD_EMAIL) + rows(SHARD_BODY) + rows(SHARD_STAGE), 0);
 }
 
+/* A full account is seen before 40 MiB were written for it. */
+static void a_full_account_refuses_a_long_message_early(void **state)
+{
+    const uint64_t accounts[] = {5, 6};
+    struct message_deliver_reply reply;
+    const struct vy_bytes body = reads_random_bytes(&r, &r.local->rng.base, 40U << 20);
+
+    (void)state;
+    r.local->quota_bytes = 100000;
+    assert_int_equal(reads_deliver(&r, accounts, 2, VY_LIT("\r\nshort"), NULL, &reply).code,
+                     VY_CODE_OK);
+    const size_t before = r.local->proposal_count;
+    assert_int_equal(reads_deliver(&r, accounts, 2, body, some_key, &reply).code, VY_CODE_OK);
+    assert_int_equal(reply.results[0].outcome, DELIVER_OUTCOME_OVER_QUOTA);
+    assert_int_equal(reply.results[1].outcome, DELIVER_OUTCOME_NONE);
+    assert_int_equal(r.local->proposal_count, before);
+}
+
+static void i21_a_client_gone_in_a_long_message_leaves_no_stage(void **state)
+{
+    const struct append_message one = {.size_bytes = 2000000};
+    const struct message_append_request request = {
+        .actor = r.actor, .mailbox_name = VY_LIT("INBOX"), .messages_count = 1, .messages = &one};
+    struct shard_local_call call;
+    const struct vy_bytes body = reads_random_bytes(&r, &r.local->rng.base, 1000000);
+
+    (void)state;
+    shard_local_begin(r.local, &call, METHOD_SHARD_MESSAGE_APPEND, NULL, &request);
+    shard_local_run(r.local);
+    service_call_data(call.call, body);
+    shard_local_run(r.local);
+    assert_int_equal(rows(SHARD_STAGE), 1);
+    service_call_cancel(call.call);
+    shard_local_run(r.local);
+    assert_int_equal(call.err.code, VY_CODE_CANCELLED);
+    shard_local_end(&call);
+    assert_int_equal(rows(SHARD_EMAIL) + rows(SHARD_BODY) + rows(SHARD_STAGE), 0);
+}
+
 static void long_copies_come_back(void **state)
 {
     const uint64_t accounts[] = {5, 1234567};
@@ -574,6 +613,8 @@ int main(void)
         TEST(many_copies_are_staged),
         TEST(s12_a_thousand_recipients_fit_into_one_command),
         TEST(a_long_refused_delivery_leaves_nothing),
+        TEST(a_full_account_refuses_a_long_message_early),
+        TEST(i21_a_client_gone_in_a_long_message_leaves_no_stage),
         TEST(long_copies_come_back),
         TEST(p16_windows_of_all_calls_are_bounded),
         TEST(missing_memory_stores_nothing),
