@@ -47,6 +47,11 @@ static void on_hold(void *arg, struct rpc_server_call *call, struct vy_bytes req
     rpc_server_call_set_events(call, &hold_events, fixture);
 }
 
+static void fail_busy(struct rpc_server_call *call)
+{
+    rpc_server_call_fail(call, vy_error(VY_CODE_BUSY, "memory"), NULL, 0);
+}
+
 struct up {
     struct fixture_server *fixture;
     struct rpc_server_call *call;
@@ -92,7 +97,10 @@ static void on_up(void *arg, struct rpc_server_call *call, struct vy_bytes reque
     (void)request;
     remember(fixture, call);
     struct up *up = calloc(1, sizeof(*up));
-    VY_ASSERT(up != NULL);
+    if (up == NULL) {
+        fail_busy(call);
+        return;
+    }
     *up = (struct up){.fixture = fixture, .call = call};
     fixture->up_call = call;
     rpc_server_call_set_events(call, &up_events, up);
@@ -158,7 +166,10 @@ static void on_down(void *arg, struct rpc_server_call *call, struct vy_bytes req
         return;
     }
     struct down *down = calloc(1, sizeof(*down));
-    VY_ASSERT(down != NULL);
+    if (down == NULL) {
+        fail_busy(call);
+        return;
+    }
     *down = (struct down){.fixture = arg, .call = call, .left = count};
     rpc_server_call_set_events(call, &down_events, down);
     down_pump(down);
@@ -173,7 +184,10 @@ static void on_big(void *arg, struct rpc_server_call *call, struct vy_bytes requ
     }
     const size_t len = (size_t)VY_MIN(count, RPC_REPLY_BYTES_MAX);
     uint8_t *reply = malloc(len + 1);
-    VY_ASSERT(reply != NULL);
+    if (reply == NULL) {
+        fail_busy(call);
+        return;
+    }
     for (size_t i = 0; i < len; i++) {
         reply[i] = (uint8_t)(i * 7);
     }
