@@ -664,6 +664,38 @@ static void reads_of_any_member_are_spread(void **state)
     world_down(&world);
 }
 
+/* A planned stop: what is under way is answered, what is new goes to the next leader, a watch is
+ * told to look elsewhere. */
+static void a_member_that_drains_loses_no_call(void **state)
+{
+    (void)state;
+    struct world world;
+    world_up(&world);
+    struct asked held = {.call = NULL};
+    struct asked watch = {.call = NULL};
+    const struct rpc_call_options endless = {.endless = true};
+    ask(&world, &held, METHOD_HOLD, NULL);
+    ask(&world, &watch, METHOD_WATCH, &endless);
+    run_ms(&world, 1);
+    rpc_server_drain(world.nodes[0].server, 5000, NULL, NULL);
+    world.leader = 1;
+    struct asked crossing = {.call = NULL};
+    ask(&world, &crossing, METHOD_WORK, NULL); /* before the GOAWAY is read */
+    run_ms(&world, 10);
+    assert_answered(&crossing);
+    assert_int_equal(world.nodes[1].asked, 1);
+    assert_int_equal(watch.code, VY_CODE_UNAVAILABLE);
+    assert_false(held.is_ended);
+    rpc_server_call_reply(world.nodes[0].held[0], VY_LIT("question"));
+    /* The watch's handler answers into the void. */
+    rpc_server_call_fail(world.nodes[0].held[1], vy_error(VY_CODE_CANCELLED, "gone"), NULL, 0);
+    world.nodes[0].held_count = 0;
+    run_ms(&world, 10);
+    assert_answered(&held);
+    assert_int_equal(rpc_server_stats(world.nodes[0].server)->links_broken, 0);
+    world_down(&world);
+}
+
 static void a_cancelled_call_says_nothing_more(void **state)
 {
     (void)state;
@@ -773,6 +805,7 @@ int main(void)
         cmocka_unit_test(members_that_leave_give_their_calls_to_others),
         cmocka_unit_test(a_set_of_members_that_is_wrong_changes_nothing),
         cmocka_unit_test(reads_of_any_member_are_spread),
+        cmocka_unit_test(a_member_that_drains_loses_no_call),
         cmocka_unit_test(a_cancelled_call_says_nothing_more),
         cmocka_unit_test(a_group_may_be_freed_by_its_own_callback),
         cmocka_unit_test(calls_due_at_once_survive_the_groups_end),
