@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The operators' surface: gRPC over HTTP/2, and the ops port.
-volary_library(grpc SOURCES grpc_server.c grpc_call.c grpc_builtin.c grpc_sweep.c ops_server.c LINK base_io proto dep::nghttp2)
+volary_library(grpc SOURCES grpc_server.c grpc_call.c grpc_builtin.c grpc_listen.c grpc_sweep.c ops_server.c LINK base_io proto dep::nghttp2)
 # Asks such a server, one call after another: volaryctl.
 volary_library(grpc_client SOURCES grpc_client.c grpc_client_socket.c LINK base_io dep::nghttp2 dep::ssl dep::crypto)
 if(VOLARY_TESTS)

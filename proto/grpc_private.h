@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "proto/grpc_server.h"
 #include <nghttp2/nghttp2.h>
+#include <sys/socket.h>
 
 #define GRPC_LISTENERS_MAX 8U
 #define GRPC_PATH_BYTES_MAX 160U
@@ -94,5 +95,11 @@ bool grpc_sweep_conn(struct grpc_conn *conn);
 /* The value of grpc-timeout in milliseconds, rounded up; UINT64_MAX: none, or not one. */
 uint64_t grpc_parse_timeout(struct vy_bytes value);
 
+/* grpc_listen.c */
+void grpc_listeners_close(struct grpc_server *server);
+
 /* grpc_server.c */
+/* Takes the descriptor. NULL: no memory, or too many; it is closed then. */
+struct grpc_conn *grpc_conn_new(struct grpc_server *server, int fd,
+                                const struct sockaddr_storage *peer, bool is_unix, bool with_tls);
 void grpc_conn_flush(struct grpc_conn *conn);
