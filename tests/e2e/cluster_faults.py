@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""More faults on three hosts: everything killed at once (F2), a paused leader (F6), meta's leader killed, a rolling
+restart (F21), an emptied data directory (P12). After each: what was acknowledged is there once, and the audit verifies."""
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+import volary
+from cluster import ClusterCase
+
+PAUSE_S = 6  # longer than an election
+
+
+class Faults(ClusterCase):
+    def processes(self):
+        return [p["name"] for host in self.cluster.plan["hosts"] for p in host["processes"]]
+
+    def pid(self, name):
+        process = next(p for host in self.cluster.plan["hosts"] for p in host["processes"] if p["name"] == name)
+        return int(pathlib.Path(process["pidfile"]).read_text())
+
+    def under_way(self, sender, count):
+        sender.start()
+        volary.wait_for("mail under way", lambda: len(sender.acked) >= count, 60)
+
+    def finish(self, sender):
+        sender.join(300)
+        self.assertEqual(len(sender.acked), sender.count, "service did not come back")
+        self.check(sender)
+        self.assertEqual(self.cluster.ctl("audit", "verify")[0], 0)
+
+    def test_1_everything_is_killed_at_once_F2(self):
+        sender = self.sender(0, 1, "all", 300)
+        self.under_way(sender, 100)
+        names = self.processes()
+        for name in names:
+            os.kill(self.pid(name), signal.SIGKILL)
+        seed = random.randrange(1 << 32)
+        print("    order of restart by seed %d" % seed)
+        random.Random(seed).shuffle(names)
+        self.cluster.run("up")
+        self.finish(sender)
+
+    def test_2_a_paused_leader_can_neither_acknowledge_nor_serve_old_data_F6_P10(self):
+        sender = self.sender(0, 1, "pause", 300)
+        self.under_way(sender, 50)
+        victim = self.cluster.leader(1)
+        pid = self.pid(victim)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(PAUSE_S)  # the fault itself: nothing is waited for
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.finish(sender)
+        print("    longest gap %.1f s, %d attempts refused" % (sender.longest_gap_s, len(sender.refused)))
+
+    def test_3_meta_leader_is_killed_and_sign_in_comes_back(self):
+        status = self.cluster.ctl_json("cluster", "status")
+        victim = next(m["node"] for m in status["members"] if m["role"] == "leader")
+        open_session = self.cluster.imap(0, self.accounts[1])
+        self.addCleanup(open_session.close)
+        self.cluster.run("kill", victim)
+        self.assertTrue(open_session.command("SELECT INBOX").ok, "meta is not in the way of reading")
+
+        def signs_in():
+            try:
+                with self.cluster.imap(1, self.accounts[2]) as imap:
+                    return imap.command("NOOP").ok
+            except AssertionError as answer:  # the tagged NO; anything but unavailable would be wrong
+                self.assertIn("[UNAVAILABLE]", str(answer))
+                return False
+
+        volary.wait_for("sign-in without the killed leader", signs_in)
+        self.cluster.run("start", victim)
+
+    def test_4_rolling_restart_of_shards_and_meta_refuses_nothing_P20(self):
+        sender = self.sender(0, 1, "roll", 100000)
+        self.under_way(sender, 20)
+        for name in self.processes():
+            if not name.startswith("frontend"):
+                self.cluster.run("stop", name)
+                self.cluster.run("start", name)
+        sender.stop = True
+        sender.join(60)
+        print("    %d acknowledged, longest gap %.1f s, %d attempts refused" % (len(sender.acked), sender.longest_gap_s, len(sender.refused)))
+        self.check(sender)
+        self.assertEqual(sender.refused, [], "a planned restart delays, it does not refuse")
+
+    def test_5_an_emptied_data_directory_is_refused_P12(self):
+        name = "shard-1-c"
+        process = next(p for host in self.cluster.plan["hosts"] for p in host["processes"] if p["name"] == name)
+        data = next(pathlib.Path(host["data"]) for host in self.cluster.plan["hosts"] if process in host["processes"]) / name
+        self.cluster.run("stop", name)
+        kept = data.with_name(name + ".kept")
+        data.rename(kept)
+        data.mkdir(mode=0o700)
+        done = subprocess.run(process["argv"], env={**os.environ, **process["env"]}, capture_output=True, text=True, timeout=60, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(done.stdout, "")
+        self.assertTrue(done.stderr.strip())
+        shutil.rmtree(data)
+        kept.rename(data)
+        self.cluster.run("start", name)
+
+
+if __name__ == "__main__":
+    volary.main()
