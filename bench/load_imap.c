@@ -298,7 +298,7 @@ static void run_push(const struct run *run)
     const uint64_t start = load_now_ns();
     for (unsigned round = 0; round < run->rounds; round++) {
         load_line_send(
-            &writer, "c%u APPEND \"%s\" {38+}\r\nSubject: push\r\n\r\nA message of a line.\r\n\r\n",
+            &writer, "c%u APPEND \"%s\" {39+}\r\nSubject: push\r\n\r\nA message of a line.\r\n\r\n",
             round, run->mailbox);
         char tag[32];
         (void)snprintf(tag, sizeof(tag), "c%u", round);
