@@ -13,7 +13,7 @@
 #define CALL_BODY_BYTES_MAX (2U * CALL_BODY_WINDOW_BYTES)
 #define CALL_HELD_BYTES_MAX (2U * RPC_STREAM_WINDOW_BYTES)
 #define CALL_DEADLINE_MS 30000U
-#define CALL_REROUTE_MS 20U /* first pause before the map is looked at again; doubles */
+#define CALL_REROUTE_MS 20U /* first pause of a call that cannot be started; doubles */
 #define CALL_REROUTE_MS_MAX 320U
 
 struct conn_call {
@@ -125,7 +125,7 @@ void conn_call_send(struct conn *conn, const struct session_action *action)
 {
     struct conn_call *call = find_call(conn, action->call_id);
     if (call == NULL || call->rpc == NULL) {
-        return; /* its end is already on the way to the session */
+        return; /* its end is on the way to the session; no room is given before the start */
     }
     size_t taken = 0;
     if (vy_buf_len(&call->unsent) == 0) {
@@ -249,18 +249,17 @@ static bool may_reroute(const struct conn_call *call, enum vy_code code)
            !call->options.has_body && !call->options.endless;
 }
 
-static void call_wait_for_map(struct conn_call *call, struct vy_err err)
+/* Not now: again in a moment, with the map of then, until the deadline. */
+static void call_wait(struct conn_call *call, struct vy_err err)
 {
-    struct conn_host *host = call->conn->host;
-    const uint64_t now_ms = vy_loop_now_ms(host->loop);
+    struct vy_loop *loop = call->conn->host->loop;
     if (call->reroute == NULL) {
-        call->reroute = vy_timer_new(host->loop, call_on_reroute, call);
+        call->reroute = vy_timer_new(loop, call_on_reroute, call);
     }
-    if (call->reroute == NULL || now_ms + call->reroute_ms >= call->deadline_ms) {
+    if (call->reroute == NULL || vy_loop_now_ms(loop) + call->reroute_ms >= call->deadline_ms) {
         call_fail(call, err);
         return;
     }
-    route_refresh(host->route);
     vy_timer_start(call->reroute, call->reroute_ms);
     call->reroute_ms = VY_MIN(call->reroute_ms * 2, CALL_REROUTE_MS_MAX);
 }
@@ -270,8 +269,11 @@ static void call_on_end(void *arg, const struct rpc_status *status, struct vy_by
     struct conn_call *call = arg;
     struct conn_host *host = call->conn->host;
     call_release_link(call);
+    if (status->code == VY_CODE_MOVED) {
+        route_refresh(host->route);
+    }
     if (may_reroute(call, status->code)) {
-        call_wait_for_map(call, rpc_status_err(status));
+        call_wait(call, rpc_status_err(status));
         conn_go_on(call->conn);
         return;
     }
@@ -280,8 +282,6 @@ static void call_on_end(void *arg, const struct rpc_status *status, struct vy_by
     call->retry_after_ms = status->retry_after_ms;
     if (status->code == VY_CODE_OK) {
         vy_buf_append(&call->reply, reply);
-    } else if (status->code == VY_CODE_MOVED) {
-        route_refresh(host->route);
     }
     frontend_observe_call(host->metrics, call->method, status->code,
                           vy_clock_mono_ns(host->clock) - call->started_ns);
@@ -350,7 +350,7 @@ static void call_dispatch(struct conn_call *call)
 {
     struct rpc_group *group = call_group(call);
     if (group == NULL) {
-        call_wait_for_map(call, vy_error(VY_CODE_UNAVAILABLE, "no cluster map yet"));
+        call_wait(call, vy_error(VY_CODE_UNAVAILABLE, "no cluster map yet"));
         return;
     }
     if (!call->options.endless) {
@@ -360,10 +360,12 @@ static void call_dispatch(struct conn_call *call)
     }
     call->rpc = rpc_group_call(group, call->method, vy_buf_bytes(&call->request), &call->options,
                                &call_events, call);
-    if (call->rpc == NULL) {
-        call_fail(call, vy_error(VY_CODE_BUSY, "too many calls in flight"));
+    if (call->rpc == NULL) { /* as many calls as a link carries wait for answers: so does this */
+        call_release_link(call);
+        call_wait(call, vy_error(VY_CODE_BUSY, "too many calls in flight"));
     } else if (call->options.has_body) {
         call->room_owed_bytes = CALL_BODY_WINDOW_BYTES;
+        call_push(call); /* the end of an empty body may have come already */
     }
 }
 

@@ -35,6 +35,7 @@ struct shell_backend {
     uint64_t cursor;
     unsigned moved_left;
     struct rpc_server_call *watches[WATCHES_MAX]; /* META_WATCH */
+    pthread_mutex_t paused;                       /* held while nothing is answered */
     atomic_size_t cancelled;
     atomic_uint_fast64_t rows_sent;
 };
@@ -458,6 +459,7 @@ struct shell_backend *shell_backend_new(struct rpc_inproc *hub, const struct she
     b->discards_mail = options->discards_mail;
     b->map_epoch = 1;
     b->cursor = 1;
+    (void)pthread_mutex_init(&b->paused, NULL);
     b->meta_rpc = role_config(b, hub, "meta-1", RPC_ROLE_META);
     b->shard_rpc = role_config(b, hub, "shard-1", RPC_ROLE_SHARD);
     b->smtp = smtp_backend_new();
@@ -583,6 +585,24 @@ void shell_move_away(struct shell_fixture *f, unsigned calls)
 {
     struct question q = {.backend = f->backend, .count = calls};
     shell_backend_run(f->backend, move_away, &q);
+}
+
+static void wait_for_resume(void *arg)
+{
+    struct shell_backend *b = arg;
+    (void)pthread_mutex_lock(&b->paused);
+    (void)pthread_mutex_unlock(&b->paused);
+}
+
+void shell_pause(struct shell_fixture *f)
+{
+    (void)pthread_mutex_lock(&f->backend->paused);
+    vy_loop_post(f->backend->loop, wait_for_resume, f->backend);
+}
+
+void shell_resume(struct shell_fixture *f)
+{
+    (void)pthread_mutex_unlock(&f->backend->paused);
 }
 
 size_t shell_cancelled_calls(const struct shell_fixture *f)

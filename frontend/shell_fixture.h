@@ -62,6 +62,9 @@ bool shell_last_copy_is(struct shell_fixture *f, uint64_t account_id, struct vy_
 void shell_raise_epoch(struct shell_fixture *f, uint64_t account_id, uint64_t epoch);
 /* The next calls of the shard end with MOVED, so many. */
 void shell_move_away(struct shell_fixture *f, unsigned calls);
+/* Nothing is answered until shell_resume. */
+void shell_pause(struct shell_fixture *f);
+void shell_resume(struct shell_fixture *f);
 size_t shell_cancelled_calls(const struct shell_fixture *f);
 uint64_t shell_rows_sent(const struct shell_fixture *f); /* of fetch_rows, by the shard */
 

@@ -4,6 +4,7 @@
 
 #include "tests/lib/test.h"
 #include <malloc.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -636,6 +637,39 @@ static void idle_connections_are_small(void **state)
     measure_idle(SHELL_IMAPS, 400, 48U * 1024, "TLS");
 }
 
+/* More calls at once than a link carries: they wait their turn, none is refused. */
+static void more_calls_at_once_than_a_link_has(void **state)
+{
+    enum { COUNT = RPC_CALLS_PER_LINK_MAX + 200 };
+    struct shell_fixture f;
+    const struct shell_options options = {.loops_count = 1};
+    (void)state;
+    shell_fixture_init(&f, &options);
+    shell_imap_setup(&f, "mailbox INBOX messages=1");
+    struct shell_client *clients = calloc(COUNT, sizeof(*clients));
+    assert_non_null(clients);
+    for (size_t i = 0; i < COUNT; i++) {
+        shell_connect(&clients[i], &f, SHELL_IMAP);
+        sign_in(&clients[i]);
+    }
+    shell_pause(&f);
+    for (size_t i = 0; i < COUNT; i++) {
+        shell_say(&clients[i], "a LIST \"\" *\r\n");
+    }
+    shell_say(&clients[COUNT - 1], "b LOGOUT\r\n");
+    while (shell_metric(&f, "volary_connection_bytes_total{proto=\"imap\",direction=\"in\"}") <
+           COUNT * strlen("l LOGIN dev@dev.test secret\r\na LIST \"\" *\r\n")) {
+        (void)poll(NULL, 0, 1); /* all of them were read, and asked */
+    }
+    shell_resume(&f);
+    for (size_t i = 0; i < COUNT; i++) {
+        shell_expect(&clients[i], "a OK");
+        shell_hang_up(&clients[i]);
+    }
+    free(clients);
+    shell_fixture_deinit(&f);
+}
+
 /* Watches are many: more of them than a link carries calls. */
 static void more_idlers_than_a_link_has_calls(void **state)
 {
@@ -683,6 +717,7 @@ int main(void)
         cmocka_unit_test(idle_connections_are_small),
         cmocka_unit_test(large_bodies_leave_nothing_behind),
         cmocka_unit_test(more_idlers_than_a_link_has_calls),
+        cmocka_unit_test(more_calls_at_once_than_a_link_has),
     };
     cmocka_set_test_filter(getenv("SHELL_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
