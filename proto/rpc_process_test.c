@@ -307,6 +307,36 @@ static void large_beside_small(bool is_tcp)
     world_down(&world);
 }
 
+#define CHURN_ROUNDS 150U
+
+/* nng's dialling and closing race in 1.5.2 (docs/decisions): links that are closed while they dial,
+ * shake hands, talk, or rest. */
+static void come_and_go(bool is_tcp)
+{
+    struct world world;
+    const struct rpc_call_options options = {.wait_ready = true};
+    world_up(&world, is_tcp);
+    const struct rpc_link_options link = {.address = world.address, .peer_roles = RPC_ROLE_SHARD};
+    for (size_t i = 0; i < CHURN_ROUNDS; i++) {
+        struct fixture_call echo = {.call = NULL};
+        struct rpc_link *links[3] = {NULL, NULL, NULL};
+        for (size_t k = 0; k < VY_COUNT_OF(links); k++) {
+            assert_int_equal(rpc_link_new(&world.config, &link, &links[k]).code, VY_CODE_OK);
+        }
+        assert_true(fixture_call_start(&echo, links[0], FIXTURE_ECHO, VY_LIT("hello"), &options));
+        if (i % 3 == 0) {
+            rpc_link_free(VY_TAKE(links[1])); /* before the loop has turned */
+        }
+        RUN_UNTIL(&world, echo.is_ended);
+        assert_int_equal(echo.code, VY_CODE_OK);
+        for (size_t k = 0; k < VY_COUNT_OF(links); k++) {
+            rpc_link_free(links[k]);
+        }
+    }
+    assert_echo(&world);
+    world_down(&world);
+}
+
 /* clang-format off */
 #define FOR_BOTH(name, test)                                            \
     static void name##_over_tcp_and_tls(void **state) { (void)state; test(true); } \
@@ -314,6 +344,7 @@ static void large_beside_small(bool is_tcp)
 FOR_BOTH(a_killed_peer_ends_calls_and_is_found_again, killed)
 FOR_BOTH(a_peer_that_hangs_is_found_by_the_watchdog, stopped)
 FOR_BOTH(a_slow_reader_holds_up_nobody_else, slow_reader)
+FOR_BOTH(links_that_come_and_go_leave_nothing_behind, come_and_go)
 FOR_BOTH(bodies_of_50_mib_pass_beside_small_calls, large_beside_small)
 /* clang-format on */
 
@@ -348,6 +379,7 @@ int main(int argc, char **argv)
         FOR_BOTH_TESTS(a_killed_peer_ends_calls_and_is_found_again),
         FOR_BOTH_TESTS(a_peer_that_hangs_is_found_by_the_watchdog),
         FOR_BOTH_TESTS(a_slow_reader_holds_up_nobody_else),
+        FOR_BOTH_TESTS(links_that_come_and_go_leave_nothing_behind),
         FOR_BOTH_TESTS(bodies_of_50_mib_pass_beside_small_calls),
     };
     VY_ASSERT(argc >= 1);
