@@ -95,7 +95,7 @@ class Roundtrip(volary.Case):
             start, size = len(d) // 2, len(d) // 3 + 1
             self.assertEqual(literals(self.fetch(imap, uid, "BINARY.PEEK[2]<%d.%d>" % (start, size))), [d[start:start + size]])
 
-    def test_parts_are_those_of_python(self):
+    def test_search_finds_what_python_finds(self):
         words = ["alpha", "Bravo", "charlie Delta", "écho", "foxtrot"]
         messages = []
         for i in range(30):
