@@ -258,7 +258,7 @@ void call_propose(struct call *call, struct shard_command *command,
 
 /* ---- read ---- */
 
-static void close_snapshot(struct call *call)
+void call_close_snapshot(struct call *call)
 {
     store_snapshot_free(call->snapshot);
     call->snapshot = NULL;
@@ -312,7 +312,7 @@ static void work_done(void *arg)
 
     call->is_busy = false;
     if (call->needs_init) {
-        close_snapshot(call);
+        call_close_snapshot(call);
         propose_init(call);
         return;
     }
@@ -360,7 +360,7 @@ void call_read(struct call *call, call_work_fn work, call_step_fn done)
 {
     /* A read step begins with what is committed now, not with what an earlier step of the call saw.
      */
-    close_snapshot(call);
+    call_close_snapshot(call);
     call->work = work;
     call->on_done = done;
     call->is_reading = true;
@@ -369,7 +369,7 @@ void call_read(struct call *call, call_work_fn work, call_step_fn done)
 
 void call_read_applied(struct call *call, call_work_fn work, call_step_fn done)
 {
-    close_snapshot(call);
+    call_close_snapshot(call);
     call->work = work;
     call->on_done = done;
     call->is_reading = true;

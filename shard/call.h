@@ -133,6 +133,8 @@ void call_read_applied(struct call *call, call_work_fn work, call_step_fn done);
 /* Runs work on a worker without barrier; with the snapshot, if one is open. */
 void call_work(struct call *call, call_work_fn work, call_step_fn done);
 
+/* Lets go of what call_read opened: for calls that go on without reading. */
+void call_close_snapshot(struct call *call);
 /* Of the snapshot that call_read opened. */
 const struct store_reader *call_reader(const struct call *call);
 const struct seal_keys *call_keys(const struct call *call);

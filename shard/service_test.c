@@ -666,6 +666,32 @@ static void a_feed_begins_behind_its_cursor(void **state)
     shard_local_end(&feed);
 }
 
+/* IMAP-N8: the feed of a session that has selected already, as after a failover. */
+static void a_feed_tells_what_happened_since_the_mailbox_was_selected(void **state)
+{
+    (void)state;
+    struct shard_local_call feed;
+    const struct account_watch_request request = {.actor = ada};
+    char expected[128];
+
+    append("INBOX", 1);
+    const uint64_t id = open_box("INBOX", VIEW, false).info->mailbox_id;
+    append("INBOX", 1);
+    append("Sent", 1); /* nobody has it selected */
+    shard_local_begin(s, &feed, METHOD_SHARD_ACCOUNT_WATCH, NULL, &request);
+    shard_local_run(s);
+    (void)snprintf(expected, sizeof(expected), "box%llu@%llu", (unsigned long long)id,
+                   (unsigned long long)status_of("INBOX").highest_modseq);
+    assert_string_equal(events_of(&feed), expected);
+    shard_local_end(&feed);
+    /* Told of it, the session hears nothing twice. */
+    sync_box(id, VIEW, status_of("INBOX").highest_modseq);
+    shard_local_begin(s, &feed, METHOD_SHARD_ACCOUNT_WATCH, NULL, &request);
+    shard_local_run(s);
+    assert_string_equal(events_of(&feed), "");
+    shard_local_end(&feed);
+}
+
 static void feeds_end_when_leadership_moves(void **state)
 {
     (void)state;
@@ -804,6 +830,7 @@ int main(void)
         T(a_new_leader_finds_what_the_old_one_left),
         T(a_feed_tells_changes_coalesced),
         T(a_feed_begins_behind_its_cursor),
+        T(a_feed_tells_what_happened_since_the_mailbox_was_selected),
         T(feeds_end_when_leadership_moves),
         T(a_fence_ends_sessions_at_once),
         T(an_erased_account_is_gone),

@@ -170,6 +170,30 @@ bool views_takes_recent(const struct views *views, uint64_t account_id, uint64_t
     return view != NULL && !view->is_read_only;
 }
 
+size_t views_told(const struct views *views, uint64_t account_id, struct view_told *out, size_t max)
+{
+    const struct account_views *owner = vy_map_get(&views->accounts, account_id);
+    size_t count = 0;
+
+    if (owner == NULL) {
+        return 0;
+    }
+    VY_LIST_FOREACH(item, &owner->views)
+    {
+        const struct view *view = VY_CONTAINER_OF(item, struct view, of_account);
+        size_t i = 0;
+        while (i < count && out[i].mailbox_id != view->mailbox_id) {
+            i++;
+        }
+        if (i < count) {
+            out[i].modseq = VY_MIN(out[i].modseq, view->told_modseq);
+        } else if (count < max) {
+            out[count++] = (struct view_told){view->mailbox_id, view->told_modseq};
+        }
+    }
+    return count;
+}
+
 void views_touch(struct views *views, uint64_t account_id, uint64_t view_id)
 {
     struct view *view = find(views, account_id, view_id);

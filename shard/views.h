@@ -33,6 +33,14 @@ VY_CHECKED struct vy_err views_open(struct views *views, uint64_t account_id,
                                     const struct view_state *state);
 /* Selected for writing: new messages become \Recent to it. */
 bool views_takes_recent(const struct views *views, uint64_t account_id, uint64_t view_id);
+/* Mailboxes that the account's sessions have selected, each with the least that one of them was
+ * told; at most `max`. Returns how many. */
+struct view_told {
+    uint64_t mailbox_id;
+    uint64_t modseq;
+};
+size_t views_told(const struct views *views, uint64_t account_id, struct view_told *out,
+                  size_t max);
 /* The session gave a sign of life; unknown views are ignored. */
 void views_touch(struct views *views, uint64_t account_id, uint64_t view_id);
 void views_close(struct views *views, uint64_t account_id, uint64_t view_id);

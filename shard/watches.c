@@ -20,6 +20,9 @@ struct watch {
     struct account_feeds *owner; /* NULL: not registered */
     struct vy_list of_account;
     struct vy_list of_all;
+    struct view_told
+        *selected; /* owned while a read runs: mailboxes selected before the feed stood */
+    size_t selected_count;
     struct watch_change *read; /* arena: found behind the cursor */
     size_t read_count;
     bool is_behind;       /* more changed than pending can name */
@@ -225,40 +228,69 @@ void watches_end_all(struct watches *watches, struct vy_err err)
 
 /* ---- the method ---- */
 
-/* What changed behind the caller's cursor, as if it happened now. @thread a worker */
-static struct vy_err read_changes(struct call *call)
+static void note_read(struct watch *watch, uint64_t mailbox_id, uint64_t modseq)
 {
-    const struct account_watch_request *request = call->request;
+    if (watch->read_count == WATCH_PENDING_MAX) {
+        watch->is_behind = true;
+        return;
+    }
+    watch->read[watch->read_count++] = (struct watch_change){mailbox_id, modseq};
+}
+
+/* What changed behind the caller's cursor, as if it happened now. */
+static struct vy_err read_behind_cursor(struct call *call, struct watch *watch, uint64_t cursor)
+{
     const struct shard_key first = keys_mailbox_first(call->account_id);
     const struct shard_key end = keys_mailbox_end(call->account_id);
     const struct store_range range = {.from = shard_key_bytes(&first), .to = shard_key_bytes(&end)};
-    struct watch *watch = call->state;
     struct store_iter *iter = NULL;
     struct vy_err err = vy_ok();
 
-    watch->read = VY_ARENA_ARRAY(&call->arena, WATCH_PENDING_MAX, struct watch_change);
-    if (watch->read == NULL) {
-        return vy_error(VY_CODE_LIMIT, "read changes");
-    }
     VY_TRY(store_iter_new(call_reader(call), shard_store_family(SHARD_MBOX), &range, &iter));
-    for (; iter->is_valid && !vy_failed(err); store_iter_next(iter)) {
-        const uint64_t mailbox_id = vy_get_be64(iter->key.data + iter->key.len - 8);
+    for (; iter->is_valid && !vy_failed(err) && !watch->is_behind; store_iter_next(iter)) {
         struct mailbox_row row;
         err = vy_pb_decode(&mailbox_row_desc, &call->arena, iter->value, &row);
-        if (vy_failed(err) || row.highest_modseq <= request->cursor) {
-            continue;
+        if (!vy_failed(err) && row.highest_modseq > cursor) {
+            note_read(watch, vy_get_be64(iter->key.data + iter->key.len - 8), row.highest_modseq);
         }
-        if (watch->read_count == WATCH_PENDING_MAX) {
-            watch->is_behind = true;
-            break;
-        }
-        watch->read[watch->read_count++] = (struct watch_change){mailbox_id, row.highest_modseq};
     }
     if (!vy_failed(err)) {
         err = store_iter_error(iter);
     }
     store_iter_free(iter);
     return err;
+}
+
+/* A feed may come to stand only after its session has selected a mailbox (another link, a leader to
+ * be found): what changed there in between is told. */
+static struct vy_err read_behind_views(struct call *call, struct watch *watch)
+{
+    for (size_t i = 0; i < watch->selected_count; i++) {
+        const struct view_told *told = &watch->selected[i];
+        struct mailbox_row row;
+        bool found = false;
+        VY_TRY(read_mailbox(call_reader(call), &call->arena, call->account_id, told->mailbox_id,
+                            &row, &found));
+        if (!found || row.highest_modseq > told->modseq) {
+            /* A mailbox that is gone: any number above brings its sessions here to ask. */
+            note_read(watch, told->mailbox_id, found ? row.highest_modseq : told->modseq + 1);
+        }
+    }
+    return vy_ok();
+}
+
+/* @thread a worker */
+static struct vy_err read_changes(struct call *call)
+{
+    const struct account_watch_request *request = call->request;
+    struct watch *watch = call->state;
+
+    watch->read = VY_ARENA_ARRAY(&call->arena, WATCH_PENDING_MAX, struct watch_change);
+    if (watch->read == NULL) {
+        return vy_error(VY_CODE_LIMIT, "read changes");
+    }
+    return request->cursor != 0 ? read_behind_cursor(call, watch, request->cursor)
+                                : read_behind_views(call, watch);
 }
 
 /* What may have happened while the read ran. */
@@ -276,10 +308,18 @@ static struct vy_err check_alive(struct watch *watch)
     return watch->is_behind ? vy_error(VY_CODE_BUSY, "change feed is too far behind") : vy_ok();
 }
 
+static void forget_selected(struct watch *watch)
+{
+    free(watch->selected);
+    watch->selected = NULL;
+}
+
 static void changes_read(struct call *call)
 {
     struct watch *watch = call->state;
 
+    call_close_snapshot(call);
+    forget_selected(watch);
     for (size_t i = 0; i < watch->read_count && !watch->is_behind; i++) {
         watch->is_behind = !note(watch, watch->read[i].mailbox_id, watch->read[i].modseq);
     }
@@ -291,6 +331,21 @@ static void changes_read(struct call *call)
     } else {
         flush(watch);
     }
+}
+
+static struct vy_err note_selected(struct call *call, struct watch *watch)
+{
+    /* On the heap, for it is needed for a moment and the call lives for hours. */
+    watch->selected = malloc(VIEWS_ACCOUNT_MAX * sizeof(*watch->selected));
+    if (watch->selected == NULL) {
+        return vy_error(VY_CODE_NOMEM, "open change feed");
+    }
+    watch->selected_count =
+        views_told(call->service->views, call->account_id, watch->selected, VIEWS_ACCOUNT_MAX);
+    if (watch->selected_count == 0) {
+        forget_selected(watch);
+    }
+    return vy_ok();
 }
 
 void method_watch_start(struct call *call)
@@ -308,10 +363,13 @@ void method_watch_start(struct call *call)
     vy_list_init(&watch->of_all);
     vy_buf_init(&watch->out, WATCH_OUT_BYTES_MAX);
     /* Registered before the read: nothing falls between the two. */
-    const struct vy_err err = join(call->service->watches, watch, call->account_id);
+    struct vy_err err = join(call->service->watches, watch, call->account_id);
+    if (!vy_failed(err)) {
+        err = note_selected(call, watch);
+    }
     if (vy_failed(err)) {
         call_fail(call, err);
-    } else if (request->cursor != 0) {
+    } else if (request->cursor != 0 || watch->selected_count > 0) {
         call_read(call, read_changes, changes_read);
     }
 }
@@ -341,6 +399,7 @@ void method_watch_end(struct call *call)
         return;
     }
     leave(call->service->watches, watch);
+    forget_selected(watch);
     vy_buf_deinit(&watch->out);
     free(watch);
     call->state = NULL;
