@@ -26,7 +26,7 @@ static const uint32_t conn_state_next[CONN_STATE_COUNT] = {
 };
 
 /* One timer serves the session, the state and a drain: whichever is due first. */
-static void arm_timer(struct conn *conn)
+void conn_arm_timer(struct conn *conn)
 {
     const uint64_t now_ms = vy_loop_now_ms(conn->host->loop);
     uint64_t due_ms = UINT64_MAX;
@@ -51,7 +51,7 @@ void conn_move(struct conn *conn, enum conn_state next, uint64_t within_ms)
     VY_ASSERT((conn_state_next[conn->state] & (1U << next)) != 0);
     conn->state = next;
     conn->deadline_ms = within_ms == 0 ? 0 : vy_loop_now_ms(conn->host->loop) + within_ms;
-    arm_timer(conn);
+    conn_arm_timer(conn);
 }
 
 void conn_set_time(struct conn *conn)
@@ -62,7 +62,7 @@ void conn_set_time(struct conn *conn)
 
 /* ---- the end ---- */
 
-static void conn_free(struct conn *conn)
+void conn_free(struct conn *conn)
 {
     struct conn_host *host = conn->host;
     const struct sockaddr_storage peer = conn->peer;
@@ -208,7 +208,7 @@ static void write_log(struct conn *conn, const struct session_action *action)
 static void set_session_timer(struct conn *conn, uint64_t delay_ms)
 {
     conn->session_due_ms = vy_loop_now_ms(conn->host->loop) + delay_ms;
-    arm_timer(conn);
+    conn_arm_timer(conn);
 }
 
 static void perform(struct conn *conn, const struct session_action *action)
@@ -268,7 +268,7 @@ void conn_perform_all(struct conn *conn)
 
 /* ---- accounts ---- */
 
-static void tell_account_over(struct conn *conn, bool is_certain)
+void conn_tell_account_over(struct conn *conn, bool is_certain)
 {
     conn_set_time(conn);
     conn->session->ops->account_over(conn->session, is_certain);
@@ -286,7 +286,7 @@ static void check_sign_in(struct conn *conn)
     for (size_t i = 0; i < CONN_EPOCHS_KEPT; i++) {
         if (host->epochs[i].account_id == conn->account_id &&
             host->epochs[i].epoch > conn->session->account_epoch) {
-            tell_account_over(conn, /* is_certain = */ true);
+            conn_tell_account_over(conn, /* is_certain = */ true);
             return;
         }
     }
@@ -375,7 +375,7 @@ static const char *late_reason(const struct conn *conn)
     return conn_is_in_handshake(conn) ? "TLS handshake timed out" : "client does not read the end";
 }
 
-static void drain_session(struct conn *conn)
+void conn_drain_session(struct conn *conn)
 {
     conn->drain_due_ms = 0;
     conn_set_time(conn);
@@ -387,7 +387,7 @@ static void conn_on_timer(void *arg)
     struct conn *conn = arg;
     const uint64_t now_ms = vy_loop_now_ms(conn->host->loop);
     if (conn->drain_due_ms != 0 && now_ms >= conn->drain_due_ms && !conn_is_over(conn)) {
-        drain_session(conn);
+        conn_drain_session(conn);
     }
     if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms) {
         conn_abort(conn, late_reason(conn));
@@ -397,7 +397,7 @@ static void conn_on_timer(void *arg)
         conn_set_time(conn);
         conn->session->ops->tick(conn->session, conn->session->now_ms);
     }
-    arm_timer(conn);
+    conn_arm_timer(conn);
     conn_step(conn);
 }
 
@@ -433,7 +433,7 @@ static struct vy_err conn_start(struct conn *conn)
     }
     VY_ASSERT(conn->host->tls != NULL); /* such a port is not opened without a certificate */
     conn->deadline_ms = vy_loop_now_ms(conn->host->loop) + conn->host->handshake_ms;
-    arm_timer(conn);
+    conn_arm_timer(conn);
     return vy_tls_new(conn->host->tls, &conn->tls);
 }
 
@@ -462,100 +462,4 @@ struct vy_err conn_new(struct conn_host *host, const struct conn_service *servic
     }
     conn_step(conn);
     return vy_ok();
-}
-
-/* ---- all of a loop ---- */
-
-/* Runs fn on every connection; fn may free the one it is given. */
-static void for_each(struct conn_host *host, void (*fn)(struct conn *conn, void *arg), void *arg)
-{
-    struct vy_list *next = NULL;
-    for (struct vy_list *item = host->conns.next; item != &host->conns; item = next) {
-        next = item->next;
-        fn(VY_CONTAINER_OF(item, struct conn, link), arg);
-    }
-}
-
-struct drain_plan {
-    uint64_t start_ms;
-    uint64_t within_ms;
-    uint64_t count; /* told so far */
-};
-
-static void drain_one(struct conn *conn, void *arg)
-{
-    struct drain_plan *plan = arg;
-    const uint64_t delay_ms = VY_MIN(plan->count++ / CONN_DRAINS_PER_MS, plan->within_ms);
-    if (conn->session == NULL) {
-        conn_abort(conn, "server is stopping");
-    } else if (delay_ms > 0) {
-        conn->drain_due_ms = plan->start_ms + delay_ms;
-        arm_timer(conn);
-        return;
-    } else if (!conn_is_over(conn)) {
-        drain_session(conn);
-    }
-    conn_step(conn);
-}
-
-void conn_host_drain(struct conn_host *host, uint32_t within_ms)
-{
-    struct drain_plan plan = {.start_ms = vy_loop_now_ms(host->loop), .within_ms = within_ms};
-    host->is_draining = true;
-    for_each(host, drain_one, &plan);
-}
-
-void conn_host_close_all(struct conn_host *host)
-{
-    while (!vy_list_is_empty(&host->conns)) {
-        struct conn *conn = VY_CONTAINER_OF(host->conns.next, struct conn, link);
-        conn_abort(conn, "server stopped");
-        conn_free(conn);
-    }
-}
-
-struct account_change {
-    uint64_t account_id; /* 0: any */
-    uint64_t epoch;
-};
-
-static void account_over_one(struct conn *conn, void *arg)
-{
-    const struct account_change *change = arg;
-    if (conn_is_over(conn) || conn->session == NULL || conn->session->account_id == 0) {
-        return;
-    }
-    const bool is_certain = change->account_id != 0;
-    if (!is_certain || (conn->session->account_id == change->account_id &&
-                        conn->session->account_epoch < change->epoch)) {
-        tell_account_over(conn, is_certain);
-        conn_step(conn);
-    }
-}
-
-void conn_host_account_over(struct conn_host *host, uint64_t account_id, uint64_t epoch)
-{
-    struct account_change change = {.account_id = account_id, .epoch = epoch};
-    if (account_id != 0) {
-        host->epochs[host->epochs_next].account_id = account_id;
-        host->epochs[host->epochs_next].epoch = epoch;
-        host->epochs_next = (host->epochs_next + 1) % CONN_EPOCHS_KEPT;
-    }
-    for_each(host, account_over_one, &change);
-}
-
-static void sweep_one(struct conn *conn, void *arg)
-{
-    const uint64_t *now_ms = arg;
-    if (!conn_is_over(conn) && vy_buf_len(&conn->out) > 0 &&
-        *now_ms - conn->progress_ms > CONN_WRITE_STALL_MS) {
-        conn_abort(conn, "client reads nothing");
-        conn_step(conn);
-    }
-}
-
-void conn_host_sweep(struct conn_host *host)
-{
-    uint64_t now_ms = vy_loop_now_ms(host->loop);
-    for_each(host, sweep_one, &now_ms);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* What the files of a connection share: conn.c (life, session, actions), conn_io.c (bytes, TLS),
- * conn_calls.c (calls), conn_hash.c (Argon2id). */
+ * conn_calls.c (calls), conn_hash.c (Argon2id), conn_host.c (all of a loop). */
 #include "frontend/conn.h"
 
 enum conn_state {
@@ -67,7 +67,11 @@ void conn_move(struct conn *conn, enum conn_state next, uint64_t within_ms); /* 
 void conn_close(struct conn *conn, const char *reason);
 /* The same without flushing. */
 void conn_abort(struct conn *conn, const char *reason);
+void conn_free(struct conn *conn);
+void conn_arm_timer(struct conn *conn); /* after a due time changed */
 void conn_set_time(struct conn *conn);
+void conn_drain_session(struct conn *conn);
+void conn_tell_account_over(struct conn *conn, bool is_certain);
 /* Steps the connection from a callback of its own; it may be gone afterwards. */
 void conn_go_on(struct conn *conn);
 void conn_perform_all(struct conn *conn);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The I/O shell around the protocol cores: sockets, TLS, timers, links.
 volary_library(frontend
-  SOURCES frontend.c edge.c ports.c listener.c conn.c conn_io.c conn_calls.c conn_hash.c route.c route_map.c metrics.c
+  SOURCES frontend.c edge.c ports.c listener.c conn.c conn_host.c conn_io.c conn_calls.c conn_hash.c route.c route_map.c metrics.c
   LINK base_io rpc imap smtp fetch_stream dep::argon2)
 # What a program starts.
 volary_library(frontend_role SOURCES role.c register.c LINK frontend program)

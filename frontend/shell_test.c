@@ -6,7 +6,9 @@
 #include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static void open_fixture(struct shell_fixture *f)
 {
@@ -496,6 +498,34 @@ static void connections_over_a_limit_are_refused_in_words(void **state)
     shell_fixture_deinit(&f);
 }
 
+/* F19: without descriptors clients wait; they are served when there are some again. */
+static void accepting_goes_on_when_descriptors_are_back(void **state)
+{
+    struct shell_fixture f;
+    struct shell_client first;
+    struct shell_client second;
+    struct rlimit limit;
+    (void)state;
+    open_fixture(&f);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    shell_connect(&first, &f, SHELL_IMAP);
+    shell_expect(&first, "ready");
+    const int lowest = dup(first.fd); /* the next free number */
+    assert_true(lowest >= 0);
+    (void)close(lowest);
+    const struct rlimit none_left = {.rlim_cur = (rlim_t)lowest + 1, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+    shell_connect(&second, &f, SHELL_IMAP); /* takes the last one */
+    shell_say(&first, "a NOOP\r\n");
+    shell_expect(&first, "a OK");
+    assert_int_equal(frontend_connection_count(f.frontend), 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    shell_expect(&second, "ready");
+    shell_hang_up(&first);
+    shell_hang_up(&second);
+    shell_fixture_deinit(&f);
+}
+
 /* E8: Argon2id in the pool, the session waits. */
 static void chosen_passwords_are_hashed_in_the_pool(void **state)
 {
@@ -713,6 +743,7 @@ int main(void)
         cmocka_unit_test(sessions_end_with_their_accounts_epoch),
         cmocka_unit_test(a_moved_account_is_asked_again),
         cmocka_unit_test(connections_over_a_limit_are_refused_in_words),
+        cmocka_unit_test(accepting_goes_on_when_descriptors_are_back),
         cmocka_unit_test(chosen_passwords_are_hashed_in_the_pool),
         cmocka_unit_test(idle_connections_are_small),
         cmocka_unit_test(large_bodies_leave_nothing_behind),
