@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #define LINE_BYTES_MAX 4096U
+#define CTRL_C 3
 
-/* Up to the end of a line; what follows it stays unread on a terminal. False: closed, broken or too
- * long. */
+/* Up to the end of a line; what follows it stays unread. False: closed, broken, too long, or Ctrl-C
+ * was typed. */
 static bool read_line(int fd, uint8_t *out, size_t size, size_t *out_len)
 {
     size_t len = 0;
@@ -17,7 +18,7 @@ static bool read_line(int fd, uint8_t *out, size_t size, size_t *out_len)
         if (got < 0 && errno == EINTR) {
             continue;
         }
-        if (got < 0) {
+        if (got < 0 || (got > 0 && out[len] == CTRL_C)) {
             return false;
         }
         if (got == 0 || out[len] == '\n') {
@@ -59,17 +60,19 @@ bool ctl_prompt_confirm(const struct ctl_run *run)
     return false;
 }
 
-/* Echo off while a password is typed. */
+/* Echo off while a password is typed. Ctrl-C is a byte then and ends the line, so that the terminal
+ * is never left without its echo; input is thrown away before the question, not behind it. */
 static bool read_hidden(const struct ctl_run *run, uint8_t *out, size_t size, size_t *out_len)
 {
     struct termios before;
     const bool is_terminal = tcgetattr(run->in, &before) == 0;
     if (is_terminal) {
         struct termios hidden = before;
-        hidden.c_lflag &= ~(tcflag_t)ECHO;
+        hidden.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+        hidden.c_cc[VEOL] = CTRL_C;
+        (void)tcsetattr(run->in, TCSAFLUSH, &hidden);
         fprintf(run->err, "Password: ");
         (void)fflush(run->err);
-        (void)tcsetattr(run->in, TCSAFLUSH, &hidden);
     }
     const bool is_read = read_line(run->in, out, size, out_len);
     if (is_terminal) {

@@ -236,6 +236,9 @@ class OddUse(Base):
         code, out, err = self.on_terminal(b"correct horse battery\n", "account", "create", "typed@b.test", "--password-stdin")
         self.assertEqual(code, 0, err)
         self.assertNotIn("correct horse", out + err)
+        code, _, err = self.on_terminal(b"correct\x03", "account", "create", "typed2@b.test", "--password-stdin")
+        self.assertEqual(code, 2, err)
+        self.assertEqual(self.meta.ctl("account", "show", "typed2@b.test")[0], 3)
 
     def test_nobody_listens(self):
         self.fails(6, "unix:/nowhere", "account", "list", server="unix:/nowhere")
