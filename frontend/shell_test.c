@@ -419,7 +419,7 @@ static void sessions_end_with_their_accounts_epoch(void **state)
     shell_expect(&stranger, "ready");
     shell_raise_epoch(&f, 77, 1); /* the epoch that it has */
     shell_raise_epoch(&f, 1, 8);
-    shell_expect(&mail, "421 ");
+    shell_expect(&mail, "421 4.7.0");
     shell_expect_end(&mail);
     shell_say(&imap, "a NOOP\r\n");
     shell_expect(&imap, "a OK");

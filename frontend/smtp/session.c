@@ -102,12 +102,22 @@ bool smtp_is_lenient(const struct smtp_session *s)
     return s->peer.is_trusted;
 }
 
+static void say_goodbye(struct smtp_session *s)
+{
+    if (s->is_account_over) {
+        smtp_reply(s, "421 4.7.0", "Session is over, sign in again");
+        smtp_close(s, "account epoch is over");
+    } else {
+        smtp_reply(s, "421 4.3.2", "Service is shutting down, try again");
+        smtp_close(s, "shutdown");
+    }
+}
+
 void smtp_command_done(struct smtp_session *s, uint64_t delay_ms)
 {
     note_ended(s);
     if (s->is_draining) {
-        smtp_reply(s, "421 4.3.2", "Service is shutting down, try again");
-        smtp_close(s, "shutdown");
+        say_goodbye(s);
     } else if (delay_ms > 0) {
         smtp_wait(s, SMTP_STATE_DELAY, delay_ms);
     } else {
@@ -371,8 +381,7 @@ static void session_drain(struct session *session)
     s->is_draining = true;
     if (s->state == SMTP_STATE_COMMAND || s->state == SMTP_STATE_SASL ||
         s->state == SMTP_STATE_GREETING || s->state == SMTP_STATE_DELAY) {
-        smtp_reply(s, "421 4.3.2", "Service is shutting down, try again");
-        smtp_close(s, "shutdown");
+        say_goodbye(s);
     }
 }
 
@@ -380,6 +389,7 @@ static void session_drain(struct session *session)
 static void session_account_over(struct session *session, bool is_certain)
 {
     (void)is_certain;
+    as_smtp(session)->is_account_over = true;
     session_drain(session);
 }
 

@@ -144,8 +144,9 @@ struct smtp_session {
     bool is_esmtp; /* EHLO or LHLO was seen; a later HELO does not take it back (1.5) */
     bool is_secured;
     bool is_signed_in;
-    bool is_eof;      /* the client sends no more; what it sent is still answered */
-    bool is_draining; /* 421 at the next safe point */
+    bool is_eof;          /* the client sends no more; what it sent is still answered */
+    bool is_draining;     /* 421 at the next safe point */
+    bool is_account_over; /* for this reason: the account has a newer epoch */
     bool is_reading_stopped;
     bool wants_tls; /* actions that wait their turn */
     bool wants_close;
