@@ -332,6 +332,24 @@ static void serve_map(void *arg, struct rpc_server_call *call, struct vy_bytes r
     vy_buf_deinit(&bytes);
 }
 
+static void serve_register(void *arg, struct rpc_server_call *call, struct vy_bytes request)
+{
+    const struct shell_backend *b = arg;
+    struct vy_arena arena;
+    struct node_register_request node;
+    vy_arena_init(&arena, ARENA_BYTES_MAX);
+    const struct vy_err err = vy_pb_decode(&node_register_request_desc, &arena, request, &node);
+    VY_ASSERT(!vy_failed(err) && node.group_id == 0);
+    VY_ASSERT(vy_bytes_equal(node.role, VY_LIT("frontend")) && node.node.len > 0);
+    vy_arena_deinit(&arena);
+    const struct node_register_reply reply = {.cursor = b->cursor};
+    struct vy_buf bytes;
+    vy_buf_init(&bytes, STREAM_BYTES_MAX);
+    vy_ignore(vy_pb_encode(&node_register_reply_desc, &reply, &bytes), "it fits");
+    rpc_server_call_reply(call, vy_buf_bytes(&bytes));
+    vy_buf_deinit(&bytes);
+}
+
 struct meta_stream {
     struct shell_backend *backend;
     size_t index; /* in watches */
@@ -402,6 +420,7 @@ static const struct rpc_server_method meta_methods[] = {
     META_METHOD(META_LOGIN,        RPC_ROLE_FRONTEND, false, serve),
     META_METHOD(META_RESOLVE,      RPC_ROLE_FRONTEND, false, serve),
     META_METHOD(META_SENDER_CHECK, RPC_ROLE_FRONTEND, false, serve),
+    META_METHOD(META_NODE_REGISTER, RPC_ROLE_FRONTEND, false, serve_register),
     META_METHOD(META_CLUSTER_MAP,  RPC_ROLE_FRONTEND, false, serve_map),
     META_METHOD(META_WATCH,        RPC_ROLE_FRONTEND, true,  serve_meta_watch),
 };

@@ -437,6 +437,32 @@ static void sessions_end_with_their_accounts_epoch(void **state)
     shell_fixture_deinit(&f);
 }
 
+/* When events were missed, IMAP goes on (its shard checks every call), submission does not. */
+static void missed_events_end_what_nobody_else_checks(void **state)
+{
+    struct shell_fixture f;
+    struct shell_client imap;
+    struct shell_client mail;
+    (void)state;
+    open_fixture(&f);
+    shell_connect(&imap, &f, SHELL_IMAP);
+    sign_in(&imap);
+    shell_connect(&mail, &f, SHELL_SUBMISSION);
+    shell_expect(&mail, "220 ");
+    shell_say(&mail, "EHLO x\r\n");
+    shell_expect(&mail, "250 ");
+    shell_say(&mail, "AUTH PLAIN AGRldkBkZXYudGVzdABzZWNyZXQ=\r\n");
+    shell_expect(&mail, "235 ");
+    shell_raise_epoch(&f, 0, 0);
+    shell_expect(&mail, "421 4.7.0");
+    shell_expect_end(&mail);
+    shell_say(&imap, "a NOOP\r\n");
+    shell_expect(&imap, "a OK");
+    shell_hang_up(&imap);
+    shell_hang_up(&mail);
+    shell_fixture_deinit(&f);
+}
+
 /* P22: a slot that moved is a pause. */
 static void a_moved_account_is_asked_again(void **state)
 {
@@ -551,6 +577,17 @@ static void chosen_passwords_are_hashed_in_the_pool(void **state)
 
 /* ---- memory: design 11 ---- */
 
+/* A test of many clients says so when the machine does not allow them. */
+static void skip_without_descriptors(size_t clients)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_cur < 2 * clients + 64) {
+        print_message("needs %zu descriptors: raise ulimit -n\n", 2 * clients + 64);
+        skip();
+    }
+}
+
 #ifdef __SANITIZE_ADDRESS__
 #define IS_MEASURED false
 #else
@@ -663,6 +700,7 @@ static void measure_idle(enum shell_port port, size_t count, size_t bytes_max, c
 static void idle_connections_are_small(void **state)
 {
     (void)state;
+    skip_without_descriptors(1000);
     measure_idle(SHELL_IMAP, 1000, 16U * 1024, "plain");
     measure_idle(SHELL_IMAPS, 400, 48U * 1024, "TLS");
 }
@@ -674,6 +712,7 @@ static void more_calls_at_once_than_a_link_has(void **state)
     struct shell_fixture f;
     const struct shell_options options = {.loops_count = 1};
     (void)state;
+    skip_without_descriptors(COUNT);
     shell_fixture_init(&f, &options);
     shell_imap_setup(&f, "mailbox INBOX messages=1");
     struct shell_client *clients = calloc(COUNT, sizeof(*clients));
@@ -707,6 +746,7 @@ static void more_idlers_than_a_link_has_calls(void **state)
     struct shell_fixture f;
     const struct shell_options options = {.loops_count = 1};
     (void)state;
+    skip_without_descriptors(COUNT);
     shell_fixture_init(&f, &options);
     shell_imap_setup(&f, "mailbox INBOX messages=1");
     struct shell_client *clients = calloc(COUNT, sizeof(*clients));
@@ -724,8 +764,18 @@ static void more_idlers_than_a_link_has_calls(void **state)
     shell_fixture_deinit(&f);
 }
 
+/* Two descriptors a client, and thousands of clients. */
+static void allow_many_descriptors(void)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 int main(void)
 {
+    allow_many_descriptors();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_greeting_names_the_trace_id),
         cmocka_unit_test(plaintext_behind_starttls_ends_the_session),
@@ -741,6 +791,7 @@ int main(void)
         cmocka_unit_test(draining_says_goodbye),
         cmocka_unit_test(draining_many_is_paced),
         cmocka_unit_test(sessions_end_with_their_accounts_epoch),
+        cmocka_unit_test(missed_events_end_what_nobody_else_checks),
         cmocka_unit_test(a_moved_account_is_asked_again),
         cmocka_unit_test(connections_over_a_limit_are_refused_in_words),
         cmocka_unit_test(accepting_goes_on_when_descriptors_are_back),
