@@ -21,7 +21,8 @@ struct drain_plan {
 static void drain_one(struct conn *conn, void *arg)
 {
     struct drain_plan *plan = arg;
-    const uint64_t delay_ms = VY_MIN(plan->count++ / CONN_DRAINS_PER_MS, plan->within_ms);
+    const uint64_t turn_ms = plan->count++ / CONN_DRAINS_PER_MS;
+    const uint64_t delay_ms = VY_MIN(turn_ms, plan->within_ms);
     if (conn->session == NULL) {
         conn_abort(conn, "server is stopping");
     } else if (delay_ms > 0) {

@@ -228,8 +228,10 @@ def main():
     if not os.access(BIN / "volary", os.X_OK):
         print("%s is not built: deploy/quickstart --prepare, or set VOLARY_BIN" % (BIN / "volary"))
         sys.exit(1)
-    program = unittest.main(module="__main__", exit=False, verbosity=2)
+    program = unittest.main(module="__main__", exit=False, verbosity=2, warnings="ignore")
     end_servers()
+    for lock in _locks:
+        lock.close()
     if program.result.wasSuccessful():
         for path in _folders:
             shutil.rmtree(path, ignore_errors=True)
