@@ -35,10 +35,12 @@ void load_die(const char *format, ...)
 
 unsigned load_number(const char *option, const char *text, unsigned min, unsigned max)
 {
-    char *end = NULL;
-    errno = 0;
-    const unsigned long value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < min || value > max) {
+    unsigned long long value = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9' && value <= max; at++) {
+        value = value * 10 + (unsigned long long)(*at - '0');
+    }
+    if (at == text || *at != '\0' || value < min || value > max) {
         load_die("%s wants a number from %u to %u, not '%s'", option, min, max, text);
     }
     return (unsigned)value;
