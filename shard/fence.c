@@ -5,6 +5,7 @@
  */
 #include "base/assert.h"
 #include "replica/idem.h"
+#include "shard/email_row.h"
 #include "shard/fsm_private.h"
 
 #define ERASE_ANSWERS_MAX 4096U
@@ -128,7 +129,7 @@ enum shard_code fsm_stage(struct apply *apply)
     if (code != SHARD_CODE_DONE) {
         return code;
     }
-    if (cmd->email_id.len != SHARD_ID_BYTES) {
+    if (cmd->email_id.len != SHARD_ID_BYTES || cmd->chunk >= EMAIL_CHUNKS_MAX) {
         return SHARD_CODE_PRECONDITION;
     }
     if (!read_stage(apply, account->account_id, cmd->email_id, &row) && cmd->chunk != 0) {

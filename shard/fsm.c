@@ -240,7 +240,8 @@ static struct vy_err apply_init(struct apply *apply, struct fsm *fsm, struct sha
     };
     /* A rename may touch every mailbox of the account; all others only a few. */
     apply->box_capacity =
-        command->mailbox_rename != NULL ? SHARD_MAILBOXES_MAX : SHARD_RECIPIENTS_MAX + 2;
+        SHARD_NEW_MAILBOXES_MAX + 2 +
+        (command->mailbox_rename != NULL ? SHARD_MAILBOXES_MAX : SHARD_RECIPIENTS_MAX);
     apply->boxes = VY_ARENA_ARRAY(&fsm->arena, apply->box_capacity, struct box *);
     if (apply->accounts == NULL || apply->boxes == NULL) {
         return vy_error(VY_CODE_NOMEM, "start command");

@@ -18,6 +18,8 @@
  * summaries. */
 #define FSM_ARENA_BYTES_MAX (16U * 1024U * 1024U)
 #define SHARD_MAILBOXES_MAX 10000U /* I11 */
+#define SHARD_NEW_MAILBOXES_MAX                                                                    \
+    64U /* of one command: an account's first ones, a name's 32 levels */
 #define SHARD_RECIPIENTS_MAX                                                                       \
     1000U /* of one delivery in one group; SMTP stops at 100, aliases expand to 1,000 (S12) */
 #define SHARD_THREAD_HASHES_MAX 16U /* own Message-ID and those it answers */

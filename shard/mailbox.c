@@ -85,6 +85,9 @@ enum shard_code mailbox_check_new(struct apply *apply, const struct fsm_account 
                                   uint32_t *out_new)
 {
     *out_new = 0;
+    if (count > SHARD_NEW_MAILBOXES_MAX) {
+        return SHARD_CODE_LIMIT;
+    }
     for (size_t i = 0; i < count; i++) {
         if (!is_name(mailboxes[i].name)) {
             return SHARD_CODE_PRECONDITION;
