@@ -25,7 +25,7 @@ SUITES = {
     "transcript": "SMTP and IMAP dialogues against the pure cores, whole and cut into pieces",
     "differential": "our answers against another implementation's",
     "sim": "whole clusters in one thread: virtual time, lossy network, crashing disks",
-    "fault": "failing disks, full disks and killed processes",
+    "fault": "the release programs on full and failing disks, killed, paused and restarted one by one",
     "e2e": "the release programs with real clients on loopback",
     "asan": "unit, transcript, fuzz and differential under the address and undefined sanitizers",
 }
