@@ -94,9 +94,11 @@ static struct vy_err note_change(struct core *core, uint64_t index, struct entry
 }
 
 /* Entries from `index` on are being replaced: what is being written of them will not count. */
-static void cut(struct core *core, uint64_t index)
+static struct vy_err cut(struct core *core, uint64_t index)
 {
-    VY_ASSERT(index > core->commit);
+    if (index <= core->commit) { /* raft checks against its own commit index, which may fall */
+        return vy_error(VY_CODE_CORRUPT, "raft: logs differ below what was committed");
+    }
     for (size_t i = 0; i < core->write_count; i++) {
         core->writes[i].valid = VY_MIN(core->writes[i].valid, index - 1);
     }
@@ -104,12 +106,13 @@ static void cut(struct core *core, uint64_t index)
     while (core->change_count > 0 && core->changes[core->change_count - 1].index >= index) {
         entry_unref(core->changes[--core->change_count].entry);
     }
+    return vy_ok();
 }
 
 static struct vy_err append(struct core *core, uint64_t index, struct entry *const *entries,
                             size_t count)
 {
-    cut(core, index);
+    VY_TRY(cut(core, index));
     for (size_t i = 0; i < count; i++) {
         entries[i]->index = index + i;
         if (entries[i]->type == ENTRY_CHANGE) {
