@@ -24,6 +24,7 @@
 #define CONN_WRITE_STALL_MS                                                                        \
     (5U * 60U * 1000U) /* I14: a client that reads nothing for so long is gone */
 #define CONN_HANDSHAKE_MS 30000U
+#define CONN_CALL_STALL_MS 30000U
 #define CONN_DRAINS_PER_MS 2U /* clients that are sent away at a time by a drain */
 #define CONN_FLUSH_MS 5000U   /* for the last bytes before a close */
 #define CONN_LINGER_MS 2000U  /* for the client's own end behind them */
@@ -51,8 +52,9 @@ struct conn_host {
     struct vy_tls_context *tls;      /* NULL: no TLS is offered */
     const struct vy_net *trusted;    /* auth.plaintext_networks */
     size_t trusted_count;
-    uint32_t handshake_ms; /* for a TLS handshake */
-    uint8_t *read_buffer;  /* CONN_READ_BYTES, used by one connection at a time */
+    uint32_t handshake_ms;  /* for a TLS handshake */
+    uint32_t call_stall_ms; /* a shard that does not begin to answer a stream is given up */
+    uint8_t *read_buffer;   /* CONN_READ_BYTES, used by one connection at a time */
     const struct frontend_metrics *metrics;
     struct vy_list conns;
     size_t conns_count;

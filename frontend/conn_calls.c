@@ -5,6 +5,7 @@
  * shard. A call whose account lives elsewhere than the map said is asked again there (P22).
  */
 #include "base/assert.h"
+#include "base/secret.h"
 #include "frontend/conn_private.h"
 #include <stdlib.h>
 
@@ -29,13 +30,15 @@ struct conn_call {
     uint64_t started_ns;
     struct rpc_group_call *rpc; /* NULL: ended, or waiting for a map */
     uint32_t watch_ticket;      /* of route_watch_link; 0: none */
-    struct vy_timer *reroute;   /* NULL: never needed */
+    struct vy_timer *timer;     /* to start it, or to see that it stalls; NULL: never needed */
     uint32_t reroute_ms;
     bool has_data;          /* a part of the reply stream came: not to be asked again */
     struct vy_buf held;     /* reply bytes the session has not taken */
+    bool has_progress;      /* since the timer was started */
     struct vy_buf unsent;   /* body bytes the link has not taken */
     size_t room_owed_bytes; /* body bytes the session may be told of */
     bool is_body_over;      /* end the body once unsent is empty */
+    bool is_body_sent;      /* all of it, with its end */
     bool is_ended;          /* err and reply wait to be told */
     struct vy_err err;
     struct vy_buf reply;
@@ -85,8 +88,11 @@ static void call_free(struct conn_call *call)
 {
     rpc_group_call_cancel(call->rpc);
     call_release_link(call);
-    vy_timer_free(call->reroute);
+    vy_timer_free(call->timer);
     vy_list_remove(&call->link);
+    if (call->request.data != NULL) {
+        vy_wipe(call->request.data, call->request.capacity); /* a sign-in or a session token */
+    }
     vy_buf_deinit(&call->request);
     vy_buf_deinit(&call->held);
     vy_buf_deinit(&call->unsent);
@@ -112,11 +118,14 @@ static void call_push(struct conn_call *call)
             return;
         }
         vy_buf_consume(&call->unsent, taken);
+        call->has_progress = true;
         call->room_owed_bytes += taken;
     }
     vy_buf_release(&call->unsent);
     if (call->is_body_over && call->rpc != NULL) {
         call->is_body_over = false;
+        call->is_body_sent = true;
+        call->has_progress = true;
         rpc_group_call_send_end(call->rpc);
     }
 }
@@ -157,7 +166,7 @@ static void call_on_writable(void *arg)
 
 /* ---- replies, towards the session ---- */
 
-static void call_on_reroute(void *arg);
+static void call_on_timer(void *arg);
 
 /* Hands held bytes to the session while it has room. True when it took some. */
 static bool call_offer_held(struct conn_call *call)
@@ -253,14 +262,14 @@ static bool may_reroute(const struct conn_call *call, enum vy_code code)
 static void call_wait(struct conn_call *call, struct vy_err err)
 {
     struct vy_loop *loop = call->conn->host->loop;
-    if (call->reroute == NULL) {
-        call->reroute = vy_timer_new(loop, call_on_reroute, call);
+    if (call->timer == NULL) {
+        call->timer = vy_timer_new(loop, call_on_timer, call);
     }
-    if (call->reroute == NULL || vy_loop_now_ms(loop) + call->reroute_ms >= call->deadline_ms) {
+    if (call->timer == NULL || vy_loop_now_ms(loop) + call->reroute_ms >= call->deadline_ms) {
         call_fail(call, err);
         return;
     }
-    vy_timer_start(call->reroute, call->reroute_ms);
+    vy_timer_start(call->timer, call->reroute_ms);
     call->reroute_ms = VY_MIN(call->reroute_ms * 2, CALL_REROUTE_MS_MAX);
 }
 
@@ -346,6 +355,8 @@ static struct rpc_group *call_group(struct conn_call *call)
                                  : route_shard(route, call->account_id);
 }
 
+static void call_watch_stall(struct conn_call *call);
+
 static void call_dispatch(struct conn_call *call)
 {
     struct rpc_group *group = call_group(call);
@@ -363,16 +374,58 @@ static void call_dispatch(struct conn_call *call)
     if (call->rpc == NULL) { /* as many calls as a link carries wait for answers: so does this */
         call_release_link(call);
         call_wait(call, vy_error(VY_CODE_BUSY, "too many calls in flight"));
-    } else if (call->options.has_body) {
+        return;
+    }
+    call_watch_stall(call);
+    if (call->options.has_body) {
         call->room_owed_bytes = CALL_BODY_WINDOW_BYTES;
         call_push(call); /* the end of an empty body may have come already */
     }
 }
 
-static void call_on_reroute(void *arg)
+/* Calls that last as long as their client takes have long deadlines; a group that does not answer
+ * at all is not waited for that long (P6). */
+static void call_watch_stall(struct conn_call *call)
+{
+    struct conn_host *host = call->conn->host;
+    if (call->options.endless || call->options.deadline_ms <= host->call_stall_ms) {
+        return;
+    }
+    if (call->timer == NULL) {
+        call->timer = vy_timer_new(host->loop, call_on_timer, call);
+    }
+    if (call->timer != NULL) { /* without memory its deadline is all that there is */
+        call->has_progress = false;
+        vy_timer_start(call->timer, host->call_stall_ms);
+    }
+}
+
+/* Does the session wait for the shard? For the first byte of an answer, with bytes of a body that
+ * are not taken, or for what became of a whole body. */
+static bool call_is_stalled(const struct conn_call *call)
+{
+    const bool is_waiting = call->options.has_body
+                                ? vy_buf_len(&call->unsent) > 0 || call->is_body_sent
+                                : !call->has_data;
+    return is_waiting && !call->has_progress;
+}
+
+static void call_on_timer(void *arg)
 {
     struct conn_call *call = arg;
-    call_dispatch(call);
+    if (call->is_ended) {
+        return;
+    }
+    if (call->rpc == NULL) {
+        call_dispatch(call);
+    } else if (call_is_stalled(call)) {
+        call_fail(call, call->is_body_sent
+                            ? vy_error(VY_CODE_UNKNOWN, "shard does not say what it did")
+                            : vy_error(VY_CODE_UNAVAILABLE, "shard does not answer"));
+    } else {
+        call_watch_stall(call);
+        return;
+    }
     conn_go_on(call->conn);
 }
 

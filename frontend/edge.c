@@ -115,6 +115,8 @@ struct vy_err edge_new(const struct edge_config *config, struct edge **out)
         .tls = config->tls,
         .trusted = frontend->trusted,
         .trusted_count = frontend->trusted_count,
+        .call_stall_ms =
+            frontend->call_stall_ms == 0 ? CONN_CALL_STALL_MS : frontend->call_stall_ms,
         .handshake_ms = frontend->handshake_ms == 0 ? CONN_HANDSHAKE_MS : frontend->handshake_ms,
         .read_buffer = edge->read_buffer,
         .metrics = config->metrics,

@@ -480,6 +480,48 @@ static void a_moved_account_is_asked_again(void **state)
     shell_fixture_deinit(&f);
 }
 
+/* P6: a FETCH may last an hour, but not for want of a shard. */
+static void a_shard_that_does_not_answer_is_given_up(void **state)
+{
+    enum { BODY_BYTES = 2000000 };
+    struct shell_fixture f;
+    struct shell_client c;
+    const struct shell_options options = {.loops_count = 1, .call_stall_ms = 50};
+    (void)state;
+    shell_fixture_init(&f, &options);
+    shell_imap_setup(&f, "mailbox INBOX messages=3");
+    shell_connect(&c, &f, SHELL_IMAP);
+    sign_in(&c);
+    shell_say(&c, "s SELECT INBOX\r\nf FETCH 1:3 FLAGS\r\n");
+    shell_expect(&c, "f OK");
+    shell_pause(&f);
+    shell_say(&c, "g FETCH 1:3 FLAGS\r\n");
+    shell_expect(&c, "g NO [UNAVAILABLE]");
+    shell_resume(&f);
+    shell_say(&c, "h FETCH 1:3 FLAGS\r\n");
+    shell_expect(&c, "h OK");
+    char *body = malloc(BODY_BYTES);
+    assert_non_null(body);
+    memset(body, 'x', BODY_BYTES);
+    shell_pause(&f);
+    shell_say(&c, "a APPEND INBOX {2000000+}\r\n");
+    shell_send(&c, vy_bytes(body, BODY_BYTES));
+    shell_say(&c, "\r\n");
+    shell_expect(&c, "a NO [UNAVAILABLE]");
+    shell_resume(&f);
+    shell_say(&c, "n NOOP\r\n");
+    shell_expect(&c, "n OK");
+    shell_pause(&f); /* small enough to be on its way as a whole: nobody knows */
+    shell_say(&c, "b APPEND INBOX {9+}\r\nA: b\r\n\r\nc\r\n");
+    shell_expect(&c, "b NO [UNAVAILABLE]");
+    shell_resume(&f);
+    shell_say(&c, "m NOOP\r\n");
+    shell_expect(&c, "m OK");
+    free(body);
+    shell_hang_up(&c);
+    shell_fixture_deinit(&f);
+}
+
 /* ---- limits ---- */
 
 /* 5.6: the client is told why. */
@@ -793,6 +835,7 @@ int main(void)
         cmocka_unit_test(sessions_end_with_their_accounts_epoch),
         cmocka_unit_test(missed_events_end_what_nobody_else_checks),
         cmocka_unit_test(a_moved_account_is_asked_again),
+        cmocka_unit_test(a_shard_that_does_not_answer_is_given_up),
         cmocka_unit_test(connections_over_a_limit_are_refused_in_words),
         cmocka_unit_test(accepting_goes_on_when_descriptors_are_back),
         cmocka_unit_test(chosen_passwords_are_hashed_in_the_pool),
