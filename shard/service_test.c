@@ -5,6 +5,7 @@
 #include "proto/fetch_stream.h"
 #include "proto/methods.h"
 #include "shard/uids.h"
+#include "shard/watches.h"
 #include "tests/lib/shard_local.h"
 #include "tests/lib/test.h"
 
@@ -706,6 +707,64 @@ static void feeds_end_when_leadership_moves(void **state)
     shard_local_end(&feed);
 }
 
+static void lost_events_end_feeds_so_that_sessions_look_anew(void **state)
+{
+    (void)state;
+    struct shard_local_call feed;
+    const struct account_watch_request request = {.actor = ada};
+
+    shard_local_begin(s, &feed, METHOD_SHARD_ACCOUNT_WATCH, NULL, &request);
+    shard_local_run(s);
+    service_on_events_lost(s->service);
+    assert_true(feed.is_ended);
+    assert_int_equal(feed.err.code, VY_CODE_BUSY);
+    shard_local_end(&feed);
+}
+
+/* More mailboxes than a feed can name: it ends, it does not forget. */
+static void a_feed_too_far_behind_ends(void **state)
+{
+    (void)state;
+    struct shard_local_call feed;
+    const struct account_watch_request request = {.actor = ada};
+    char name[16];
+
+    list(); /* sets the account up */
+    shard_local_begin(s, &feed, METHOD_SHARD_ACCOUNT_WATCH, NULL, &request);
+    shard_local_run(s);
+    feed.credit = 0;
+    for (unsigned i = 0; i < WATCH_PENDING_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "m%u", i);
+        assert_int_equal(create(name), VY_CODE_OK);
+    }
+    assert_false(feed.is_ended);
+    create("one-more");
+    assert_true(feed.is_ended);
+    assert_int_equal(feed.err.code, VY_CODE_BUSY);
+    shard_local_end(&feed);
+}
+
+/* Meta says that something about the account changed: it is asked, not remembered. */
+static void a_changed_account_is_asked_for_anew(void **state)
+{
+    (void)state;
+    struct shard_local_call feed;
+    const struct account_watch_request request = {.actor = ada};
+
+    list();
+    assert_int_equal(s->key_requests, 1);
+    shard_local_begin(s, &feed, METHOD_SHARD_ACCOUNT_WATCH, NULL, &request);
+    shard_local_run(s);
+    service_on_account_change(s->service, ADA, 1);
+    assert_false(feed.is_ended);
+    list();
+    assert_int_equal(s->key_requests, 2);
+    service_on_account_change(s->service, ADA, 2);
+    assert_true(feed.is_ended);
+    assert_int_equal(feed.err.code, VY_CODE_STALE);
+    shard_local_end(&feed);
+}
+
 /* ---- fences: APP-2, DEL-4 ---- */
 
 static void a_fence_ends_sessions_at_once(void **state)
@@ -832,6 +891,9 @@ int main(void)
         T(a_feed_begins_behind_its_cursor),
         T(a_feed_tells_what_happened_since_the_mailbox_was_selected),
         T(feeds_end_when_leadership_moves),
+        T(lost_events_end_feeds_so_that_sessions_look_anew),
+        T(a_feed_too_far_behind_ends),
+        T(a_changed_account_is_asked_for_anew),
         T(a_fence_ends_sessions_at_once),
         T(an_erased_account_is_gone),
         T(quota_is_told_and_kept),

@@ -25,6 +25,7 @@ struct watch {
     size_t selected_count;
     struct watch_change *read; /* arena: found behind the cursor */
     size_t read_count;
+    bool read_is_cut;     /* the worker's, while it reads */
     bool is_behind;       /* more changed than pending can name */
     uint64_t list_modseq; /* the mailbox list changed and that is untold; 0: not */
     struct watch_change pending[WATCH_PENDING_MAX];
@@ -231,7 +232,7 @@ void watches_end_all(struct watches *watches, struct vy_err err)
 static void note_read(struct watch *watch, uint64_t mailbox_id, uint64_t modseq)
 {
     if (watch->read_count == WATCH_PENDING_MAX) {
-        watch->is_behind = true;
+        watch->read_is_cut = true;
         return;
     }
     watch->read[watch->read_count++] = (struct watch_change){mailbox_id, modseq};
@@ -247,7 +248,7 @@ static struct vy_err read_behind_cursor(struct call *call, struct watch *watch, 
     struct vy_err err = vy_ok();
 
     VY_TRY(store_iter_new(call_reader(call), shard_store_family(SHARD_MBOX), &range, &iter));
-    for (; iter->is_valid && !vy_failed(err) && !watch->is_behind; store_iter_next(iter)) {
+    for (; iter->is_valid && !vy_failed(err) && !watch->read_is_cut; store_iter_next(iter)) {
         struct mailbox_row row;
         err = vy_pb_decode(&mailbox_row_desc, &call->arena, iter->value, &row);
         if (!vy_failed(err) && row.highest_modseq > cursor) {
@@ -320,6 +321,7 @@ static void changes_read(struct call *call)
 
     call_close_snapshot(call);
     forget_selected(watch);
+    watch->is_behind = watch->is_behind || watch->read_is_cut;
     for (size_t i = 0; i < watch->read_count && !watch->is_behind; i++) {
         watch->is_behind = !note(watch, watch->read[i].mailbox_id, watch->read[i].modseq);
     }
