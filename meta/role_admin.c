@@ -45,7 +45,7 @@ struct vy_err meta_admin_face_identify(const struct meta_admin_face *face,
             (struct meta_actor){.kind = VY_LIT("certificate"), .name = name, .peer = peer->address};
         return vy_ok();
     }
-    if (face->env->is_all_in_one && face->tls == NULL) {
+    if (face->loopback_operates && face->tls == NULL) {
         *out = (struct meta_actor){
             .kind = VY_LIT("operator"), .name = VY_LIT("loopback"), .peer = peer->address};
         return vy_ok();
@@ -189,6 +189,7 @@ static struct vy_err new_server(struct meta_admin_face *face)
 
 struct vy_err meta_admin_face_open(struct meta_admin_face *face)
 {
+    face->loopback_operates = vy_config_bool(face->env->config, "admin.loopback_operator");
     struct vy_err err = open_tls(face);
     if (!vy_failed(err)) {
         err = new_server(face);

@@ -14,6 +14,7 @@ struct meta_admin_face {
     const struct role_env *env; /* borrowed */
     struct meta *meta;          /* borrowed */
     struct vy_tls_context *tls; /* owned; NULL: no certificates, cleartext on loopback */
+    bool loopback_operates;     /* admin.loopback_operator: `volary dev` alone sets it */
     struct grpc_server *server; /* owned */
     struct grpc_service service;
     bool (*is_serving)(void *arg); /* for health */
@@ -23,9 +24,9 @@ struct meta_admin_face {
 VY_CHECKED struct vy_err meta_admin_face_open(struct meta_admin_face *face);
 void meta_admin_face_close(struct meta_admin_face *face);
 /* Whether the caller may administer, and as whom: the operator of the machine (unix socket), the
- * holder of a certificate of this cluster with the role admin, or, in the all-in-one without
- * certificates, whoever is on loopback. *out borrows from peer. @errors AUTH nobody; DENIED
- * somebody else */
+ * holder of a certificate of this cluster with the role admin, or, where the
+ * configuration allows it and there are no certificates, whoever is on loopback. *out borrows from
+ * peer. @errors AUTH nobody; DENIED somebody else */
 VY_CHECKED struct vy_err meta_admin_face_identify(const struct meta_admin_face *face,
                                                   const struct grpc_peer *peer,
                                                   struct meta_actor *out);

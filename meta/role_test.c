@@ -122,7 +122,7 @@ static void only_operators_and_admin_certificates_administer(void **state)
     static const struct {
         struct grpc_peer peer;
         bool has_tls;
-        bool is_all_in_one;
+        bool loopback_operates;
         enum vy_code code;
         const char *name;
     } rows[] = {
@@ -153,9 +153,9 @@ static void only_operators_and_admin_certificates_administer(void **state)
     };
     for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {
         struct meta_actor actor;
-        w->env.is_all_in_one = rows[i].is_all_in_one;
         const struct meta_admin_face face = {
             .env = &w->env,
+            .loopback_operates = rows[i].loopback_operates,
             .tls = rows[i].has_tls ? (struct vy_tls_context *)(void *)w : NULL}; /* not used */
         const struct vy_err err = meta_admin_face_identify(&face, &rows[i].peer, &actor);
         assert_int_equal(err.code, rows[i].code);

@@ -57,6 +57,8 @@ const struct vy_config_key settings_keys[] = {
       .doc = "Raft messages; as in the address of this node's member." },
     { .name = "admin.socket", .type = VY_CONFIG_PATH, .roles = SETTINGS_META, 
       .doc = "Unix socket of the admin API for the machine's operator; data.dir/admin.sock when absent." },
+    { .name = "admin.loopback_operator", .type = VY_CONFIG_BOOL, .default_text = "false", .roles = SETTINGS_META,
+      .doc = "Whoever reaches ports.admin on loopback administers, without a certificate. For trying out: every user of the machine can." },
     { .name = "tls.certificate", .type = VY_CONFIG_PATH, .roles = SETTINGS_FRONTEND, 
       .doc = "Certificate chain shown to clients (PEM)." },
     { .name = "tls.key", .type = VY_CONFIG_PATH, .roles = SETTINGS_FRONTEND, 

@@ -100,6 +100,7 @@ static void write_config(const struct dev_options *options, const char *data, st
         "data: {dir: \"%s\", key_file: \"%s/cluster.key\"}\n"
         "tls: {certificate: \"%s/tls.pem\", key: \"%s/tls.key\"}\n"
         "smtp: {hostname: localhost}\n"
+        "admin: {loopback_operator: true}\n"
         "auth: {plaintext_networks: [\"127.0.0.0/8\", \"::1\"]}\n"
         "limits: {connections_per_ip: 20000}\n"
         "ports:\n",
