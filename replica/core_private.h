@@ -38,6 +38,11 @@ struct core {
 /* One raft_step and everything it asks for. entries: ours, one for each of the event's. */
 struct vy_err core_step(struct core *core, struct raft_event *event, struct entry *const *entries);
 
+/* core_message.c. False: nothing that we send. */
+bool core_message_of_raft(const struct raft_message *from, struct core_message *to);
+/* to->server_id is set; of an append only the type, for it is sent in parts. */
+void core_message_to_raft(const struct core_message *from, struct raft_message *to);
+
 /* ---- the guards; the number is the bit in the simulation that found it ---- */
 
 /* 1: how many of the entries may go into one step, so that a change of members is alone. */

@@ -269,6 +269,8 @@ static void guard_8_an_old_rejection_is_dropped(void **state)
     acknowledge(desk, 2, 4);
     struct core_message rejection = {
         .kind = CORE_APPEND_RESULT, .term = core_term(desk->core), .rejected = 3, .last_index = 2};
+    assert_true(guard_is_stale_rejection(desk->core, 2, &rejection));
+    assert_false(guard_is_stale_rejection(desk->core, 3, &rejection));
     receive(desk, 2, rejection);
     assert_int_equal(desk->sent_count, 0);
     uint64_t match = 0;

@@ -2,6 +2,7 @@
 /* Three members: electing, replicating, losing and getting back members, reads that are never old.
  */
 #include "replica/cluster_fixture.h"
+#include "replica/frame.h"
 #include "tests/lib/test.h"
 
 static void propose_ok(struct cluster *cluster, const char *command)
@@ -229,6 +230,91 @@ static void a_leader_with_a_failed_disk_is_silent_and_the_others_agree(void **st
     cluster_free(cluster);
 }
 
+/* ---- frames by hand ---- */
+
+static const struct frame_head head_of_1 = {
+    .cluster_id = {1, 2, 3},
+    .group_id = 5,
+    .from = 102,
+    .to = 101,
+    .incarnation = 50,
+    .number = 10
+};
+
+/* Member 0 receives a request for a vote in term 9. */
+static struct replica_status ask_for_vote(struct cluster *cluster, const struct frame_head *head,
+                                          uint64_t proven_id)
+{
+    const struct core_message vote = {
+        .kind = CORE_VOTE, .version = 2, .term = 9, .last_index = 1, .last_term = 1};
+    struct replica_status status;
+    struct vy_buf frame;
+    vy_buf_init(&frame, REPLICA_FRAME_BYTES_MAX);
+    assert_false(vy_failed(frame_encode(head, &vote, &frame)));
+    replica_receive(cluster->nodes[0].replica, proven_id, vy_buf_bytes(&frame));
+    vy_buf_deinit(&frame);
+    fake_loop_run_posts(&cluster->loop);
+    replica_get_status(cluster->nodes[0].replica, &status);
+    return status;
+}
+
+/* raft-step.md 1: term and vote are on disk before anybody hears of them. */
+static void a_vote_leaves_only_when_it_is_on_disk(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 9);
+    struct replica_status status = ask_for_vote(cluster, &head_of_1, 102);
+    assert_int_equal(status.term, 9);
+    assert_int_equal(status.frames_sent, 0);
+    assert_true(replica_pump(cluster->nodes[0].replica));
+    fake_loop_run_posts(&cluster->loop);
+    replica_get_status(cluster->nodes[0].replica, &status);
+    assert_int_equal(status.frames_sent, 1);
+    ask_for_vote(cluster, &head_of_1, 102); /* the same frame once more: R4 */
+    assert_false(replica_pump(cluster->nodes[0].replica));
+    replica_get_status(cluster->nodes[0].replica, &status);
+    assert_int_equal(status.frames_sent, 1);
+    struct frame_head next = head_of_1;
+    next.number++;
+    ask_for_vote(cluster, &next, 102); /* asked again, answered again */
+    replica_pump(cluster->nodes[0].replica);
+    fake_loop_run_posts(&cluster->loop);
+    replica_get_status(cluster->nodes[0].replica, &status);
+    assert_int_equal(status.frames_sent, 2);
+    assert_int_equal(status.frames_refused, 0);
+    cluster_free(cluster);
+}
+
+/* R2, R7, R11 */
+static void frames_of_others_and_of_earlier_lives_are_refused(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 10);
+    struct frame_head head = head_of_1;
+    head.cluster_id[0] = 9;
+    assert_int_equal(ask_for_vote(cluster, &head, 102).frames_refused, 1);
+    head = head_of_1;
+    head.group_id = 6;
+    assert_int_equal(ask_for_vote(cluster, &head, 102).frames_refused, 2);
+    head = head_of_1;
+    assert_int_equal(ask_for_vote(cluster, &head, 103).frames_refused, 3); /* says it is 102 */
+    head.from = 999;
+    assert_int_equal(ask_for_vote(cluster, &head, 999).frames_refused, 4);
+    head = head_of_1;
+    head.to = 103;
+    assert_int_equal(ask_for_vote(cluster, &head, 102).frames_refused, 5);
+    replica_receive(cluster->nodes[0].replica, 102, VY_LIT("not a frame"));
+    assert_int_equal(ask_for_vote(cluster, &head_of_1, 102).frames_refused, 6);
+    head = head_of_1;
+    head.incarnation = 49;
+    head.number = 1000;
+    const struct replica_status status = ask_for_vote(cluster, &head, 102);
+    assert_int_equal(status.frames_refused, 7);
+    assert_int_equal(status.frames_received, 8);
+    assert_int_equal(status.term, 9); /* of the one that was taken */
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +326,8 @@ int main(void)
         cmocka_unit_test(a_member_far_behind_is_served_from_the_disk),
         cmocka_unit_test(one_clock_that_is_a_day_ahead_does_not_move_the_time_of_entries),
         cmocka_unit_test(a_leader_with_a_failed_disk_is_silent_and_the_others_agree),
+        cmocka_unit_test(a_vote_leaves_only_when_it_is_on_disk),
+        cmocka_unit_test(frames_of_others_and_of_earlier_lives_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
