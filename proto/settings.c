@@ -68,7 +68,7 @@ const struct vy_config_key settings_keys[] = {
     { .name = "smtp.message_bytes", .type = VY_CONFIG_SIZE, .bare_unit = 1, .default_text = "50MiB", .min = 1048576, .max = 52428800, .roles = SETTINGS_FRONTEND, 
       .doc = "Largest message that is taken." },
     { .name = "smtp.pipelining_policy", .type = VY_CONFIG_STRING, .min = 1, .max = 32, .choices = "ignore|reject_at_data|disconnect", .roles = SETTINGS_FRONTEND, 
-      .doc = "What becomes of clients that send before they may; absent: disconnect on MX, ignore elsewhere." },
+      .doc = "What becomes of clients that send before they may; absent: disconnect. Clients that have signed in or are trusted are let be." },
     { .name = "smtp.greet_delay_ms", .type = VY_CONFIG_DURATION, .bare_unit = 1, .default_text = "0", .max = 60000, .roles = SETTINGS_FRONTEND, 
       .doc = "Pause before the greeting on the MX port." },
     { .name = "auth.plaintext_networks", .type = VY_CONFIG_LIST, .max = 64, .roles = SETTINGS_FRONTEND, 
