@@ -276,8 +276,8 @@ static void drop_empty(struct box *box, struct tx *tx, size_t place)
     remove_block(box, place);
 }
 
-/* The left neighbour is looked up in the database when it is not cached: which blocks exist must not
- * depend on what a replica happens to have in memory (P10). */
+/* The left neighbour is looked up in the database when it is not cached: which blocks exist must
+ * not depend on what a replica happens to have in memory (P10). */
 static void settle_shrunk(struct box *box, struct tx *tx, struct box_block *block)
 {
     if (block->block.count > BOX_JOIN_MESSAGES_MAX || block->key_uid <= 1) {

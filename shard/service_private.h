@@ -13,7 +13,7 @@ struct service {
     struct watches *watches;       /* owned */
     struct purger *purger;         /* owned */
     struct vy_list calls;          /* of struct call.list */
-    uint64_t ingest_bytes; /* windows of the messages that are coming in */
+    uint64_t ingest_bytes;         /* windows of the messages that are coming in */
     struct service_stats stats;
 };
 
