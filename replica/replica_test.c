@@ -8,6 +8,7 @@
 #include "tests/lib/fake_clock.h"
 #include "tests/lib/fake_loop.h"
 #include "tests/lib/fake_rng.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/test.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -567,6 +568,32 @@ static void a_crash_at_any_write_keeps_effects_and_index_together(void **state)
     }
 }
 
+/* Opening fails cleanly wherever memory runs out; the directory stays usable. */
+static void opening_without_memory_fails_and_can_be_repeated(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    uint64_t n = 1;
+    kv_init(&world->fsm);
+    for (; fault_begin(n); n++) {
+        const struct vy_err err = replica_open(&world->config, &world->replica);
+        if (!fault_end()) {
+            assert_false(vy_failed(err));
+            break;
+        }
+        if (!vy_failed(err)) { /* it could do without */
+            replica_free(world->replica);
+        }
+        world->replica = NULL;
+    }
+    assert_true(n > 20);
+    replica_free(world->replica);
+    world->replica = NULL;
+    start(world);
+    assert_true(replica_is_leader(world->replica));
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,6 +614,7 @@ int main(void)
         cmocka_unit_test(a_directory_of_somebody_else_is_refused),
         cmocka_unit_test(damage_is_found_at_the_start),
         cmocka_unit_test(a_crash_at_any_write_keeps_effects_and_index_together),
+        cmocka_unit_test(opening_without_memory_fails_and_can_be_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
