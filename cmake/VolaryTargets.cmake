@@ -43,7 +43,7 @@ function(volary_test NAME)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
-  set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120)
+  set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
 endfunction()
 
 # volary_fuzzer(NAME SOURCES fuzz_x.c LINK ...): a libFuzzer program over the asan flags; without VOLARY_FUZZ the same

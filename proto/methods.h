@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Every method of the link, in one frozen table: X(NAME, id, request message, reply message, allowed roles, stream).
- * id = service << 16 | number: 1 shard, 2 meta, 3 raft. Never reuse an id. Streams: body bytes that travel as DATA,
- * to the server (UP) or from it (DOWN).
+ * Every method of the link, in one frozen table: X(NAME, id, request message, reply message,
+ * allowed roles, stream). id = service << 16 | number: 1 shard, 2 meta, 3 raft. Never reuse an id.
+ * Streams: body bytes that travel as DATA, to the server (UP) or from it (DOWN).
  */
 #include <stdint.h>
 
