@@ -257,17 +257,13 @@ static bool is_control(uint32_t codepoint)
     return codepoint < 0x20 || (codepoint >= 0x7F && codepoint < 0xA0);
 }
 
-/* C0 but TAB become U+FFFD (M9); line ends and TAB become one space each. */
+/* All but TAB, which is white space, become U+FFFD: a line end that was encoded was no folding
+ * (M9). */
 static void append_without_controls(struct vy_buf *out, struct vy_bytes text)
 {
     uint32_t codepoint = 0;
     for (size_t at = 0; vy_utf8_next(text, &at, &codepoint);) {
-        if (codepoint == '\r' && at < text.len && text.data[at] == '\n') {
-            continue;
-        }
-        if (codepoint == '\n' || codepoint == '\t') {
-            vy_buf_append_byte(out, codepoint == '\t' ? '\t' : ' ');
-        } else if (is_control(codepoint)) {
+        if (is_control(codepoint) && codepoint != '\t') {
             vy_buf_append_cstr(out, REPLACEMENT);
         } else {
             vy_utf8_append(out, codepoint);

@@ -18,6 +18,6 @@ const char *charset_name(uint16_t charset);
 /* Appends `text` as valid UTF-8. Unknown charsets and ASCII: as UTF-8 when it is valid, else each
  * byte above 0x7F is U+FFFD. */
 void charset_append_utf8(struct vy_buf *out, uint16_t charset, struct vy_bytes text);
-/* Appends valid UTF-8: what is not becomes U+FFFD. With `no_controls` C0 (but TAB), DEL and C1 too,
- * and line ends become a space. */
+/* Appends valid UTF-8: what is not becomes U+FFFD. With `no_controls` C0 (but TAB), DEL and C1 too:
+ * for text that was unfolded before. */
 void charset_append_clean(struct vy_buf *out, struct vy_bytes text, bool no_controls);

@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Encoded words (RFC 2047) of unstructured text, phrases and comments to UTF-8. Output is valid
- * UTF-8 without control characters: decoded ones become U+FFFD (M9), folding becomes white space.
- * Multibyte characters split over adjacent words of one charset are joined.
+ * UTF-8 without control characters but TAB: decoded ones become U+FFFD (M9), folding is white
+ * space. Multibyte characters split over adjacent words of one charset are joined.
  */
 #include "base/buf.h"
 
