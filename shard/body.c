@@ -6,13 +6,17 @@
 void body_init(struct body *body, const struct store_reader *reader, const struct seal_keys *keys,
                uint64_t account_id)
 {
-    *body = (struct body){.reader = reader, .keys = keys, .account_id = account_id};
+    *body = (struct body){.keys = keys, .account_id = account_id};
+    row_cursor_init(&body->rows, reader, SHARD_EMAIL, account_id);
+    row_cursor_init(&body->chunks, reader, SHARD_BODY, account_id);
     vy_buf_init(&body->text, SEAL_CHUNK_BYTES);
     vy_buf_init(&body->loaded, (size_t)EMAIL_CHUNKS_MAX * SEAL_CHUNK_BYTES);
 }
 
 void body_deinit(struct body *body)
 {
+    row_cursor_deinit(&body->rows);
+    row_cursor_deinit(&body->chunks);
     vy_buf_deinit(&body->text);
     vy_buf_deinit(&body->loaded);
 }
@@ -34,18 +38,19 @@ struct vy_err body_open(struct body *body, struct vy_arena *arena,
                         const uint8_t email_id[SHARD_ID_BYTES])
 {
     const struct shard_key key = keys_id(body->account_id, email_id);
-    VY_CLEANUP(store_value_release) struct store_value row = {.is_found = false};
+    struct vy_bytes row;
+    bool found = false;
 
     vy_buf_reset(&body->loaded);
     body->loaded_offset = 0;
     body->crc = 0;
     body->crc_chunks = 0;
     memcpy(body->email_id, email_id, SHARD_ID_BYTES);
-    VY_TRY(store_get(body->reader, shard_store_family(SHARD_EMAIL), shard_key_bytes(&key), &row));
-    if (!row.is_found) {
+    VY_TRY(row_cursor_get(&body->rows, &key, &row, &found));
+    if (!found) {
         return vy_error(VY_CODE_CORRUPT, "email row is missing");
     }
-    VY_TRY(email_row_open(body->keys, body->account_id, email_id, row.bytes, arena, &body->text,
+    VY_TRY(email_row_open(body->keys, body->account_id, email_id, row, arena, &body->text,
                           &body->info));
     return check_chunk_table(&body->info);
 }
@@ -82,13 +87,14 @@ static struct vy_err append_chunk(struct body *body, uint32_t chunk)
 {
     const struct shard_key key = keys_body(body->account_id, body->email_id, chunk);
     const size_t before = vy_buf_len(&body->loaded);
-    VY_CLEANUP(store_value_release) struct store_value sealed = {.is_found = false};
+    struct vy_bytes sealed;
+    bool found = false;
 
-    VY_TRY(store_get(body->reader, shard_store_family(SHARD_BODY), shard_key_bytes(&key), &sealed));
-    if (!sealed.is_found) {
+    VY_TRY(row_cursor_get(&body->chunks, &key, &sealed, &found));
+    if (!found) {
         return vy_error(VY_CODE_CORRUPT, "body chunk is missing");
     }
-    VY_TRY(seal_open(body->keys, shard_key_bytes(&key), sealed.bytes, &body->loaded));
+    VY_TRY(seal_open(body->keys, shard_key_bytes(&key), sealed, &body->loaded));
     const struct vy_bytes text = vy_bytes_from(vy_buf_bytes(&body->loaded), before);
     if (text.len != body->info.chunk_bytes[chunk]) {
         return vy_error(VY_CODE_CORRUPT, "check length of body chunk");

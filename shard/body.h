@@ -7,13 +7,14 @@
  *
  * @thread  one at a time; borrowed slices die with the next call
  */
-#include "replica/store.h"
 #include "shard/email_row.h"
+#include "shard/row_cursor.h"
 
 struct body {
-    const struct store_reader *reader; /* borrowed */
-    const struct seal_keys *keys;      /* borrowed */
+    const struct seal_keys *keys; /* borrowed */
     uint64_t account_id;
+    struct row_cursor rows;   /* of emails */
+    struct row_cursor chunks; /* of their bodies */
     uint8_t email_id[SHARD_ID_BYTES];
     struct email_info info; /* slices of `text` and of the arena given to body_open */
     struct vy_buf text;     /* the unsealed email row */
@@ -25,7 +26,7 @@ struct body {
 
 void body_init(struct body *body, const struct store_reader *reader, const struct seal_keys *keys,
                uint64_t account_id);
-void body_deinit(struct body *body);
+void body_deinit(struct body *body); /* also of one zeroed and never used; before its reader */
 /* Reads the row of another email. @errors CORRUPT also when it is not there; LIMIT the arena */
 VY_CHECKED struct vy_err body_open(struct body *body, struct vy_arena *arena,
                                    const uint8_t email_id[SHARD_ID_BYTES]);

@@ -5,6 +5,10 @@
 #include "shard/mailbox_info.h"
 #include "shard/service_private.h"
 
+/* Changes since the last SELECT that are read instead of all index blocks. */
+#define OPEN_CHANGES_MIN 16U
+#define OPEN_CHANGE_MESSAGES 64U
+
 struct open_run {
     struct mailbox_open_reply reply;
     struct mailbox_info info;
@@ -15,36 +19,112 @@ struct open_run {
 
 /* ---- what is there ---- */
 
-static void note_block(struct open_run *run, const struct block *block)
+static bool is_unseen(const struct block *block, uint32_t index)
 {
-    for (uint32_t i = 0; i < block->count; i++) {
-        uids_add(&run->uids, block->uid[i]);
-    }
-    for (uint32_t i = 0; i < block->count && run->reply.first_unseen_uid == 0; i++) {
-        if ((block->flags[i] & MAIL_FLAG_SEEN) == 0) {
-            run->reply.first_unseen_uid = block->uid[i];
-        }
-    }
+    return (block->flags[index] & MAIL_FLAG_SEEN) == 0;
 }
 
-static struct vy_err read_messages(struct call *call, struct open_run *run)
+/* From the index blocks: all UIDs (or only the first unseen one, when `uids` is NULL). */
+static struct vy_err scan_blocks(struct call *call, struct open_run *run, uint32_t from_uid,
+                                 struct uid_ranges *uids)
 {
     struct read_blocks blocks = {.iter = NULL};
     struct block *block = NULL;
+    uint32_t *const first_unseen = &run->reply.first_unseen_uid;
 
-    uids_init(&run->uids, &call->arena);
     struct vy_err err = read_blocks_open(call_reader(call), &call->arena, call->account_id,
-                                         run->mailbox_id, 1, &blocks);
-    while (!vy_failed(err)) {
+                                         run->mailbox_id, from_uid, &blocks);
+    while (!vy_failed(err) && (uids != NULL || *first_unseen == 0)) {
         err = read_blocks_next(&blocks, &block);
         if (block == NULL) {
             break;
         }
-        note_block(run, block);
+        for (uint32_t i = 0; uids != NULL && i < block->count; i++) {
+            uids_add(uids, block->uid[i]);
+        }
+        for (uint32_t i = 0; *first_unseen == 0 && i < block->count; i++) {
+            *first_unseen = block->uid[i] >= from_uid && is_unseen(block, i) ? block->uid[i] : 0;
+        }
     }
     read_blocks_close(&blocks);
-    VY_TRY(err);
-    return uids_encode_arena(&run->uids, &call->arena, &run->reply.uids);
+    return err;
+}
+
+/* No message below `from_uid` is unseen. */
+static struct vy_err find_first_unseen(struct call *call, struct open_run *run, uint32_t from_uid)
+{
+    return run->row.unseen_count == 0 ? vy_ok() : scan_blocks(call, run, from_uid, NULL);
+}
+
+static struct vy_err read_all(struct call *call, struct open_run *run)
+{
+    uids_init(&run->uids, &call->arena);
+    if (run->row.message_count > 0 && run->row.message_count == run->row.uidnext - 1) {
+        uids_add_range(&run->uids, 1, run->row.uidnext - 1); /* nothing was ever expunged */
+        return find_first_unseen(call, run, 1);
+    }
+    return scan_blocks(call, run, 1, &run->uids);
+}
+
+static uint32_t first_of(const struct uid_ranges *uids)
+{
+    return uids->count == 0 ? UINT32_MAX : uids->items[0].first;
+}
+
+/* The known outline and what happened since. */
+static struct vy_err read_since(struct call *call, struct open_run *run,
+                                const struct outline *known)
+{
+    struct uid_ranges left;
+    struct uid_ranges old;
+    struct changes changes;
+
+    VY_TRY(changes_read(call_reader(call), &call->arena, call->account_id, run->mailbox_id,
+                        &run->row, known->modseq, &changes));
+    if (changes.is_cut) {
+        return read_all(call, run);
+    }
+    VY_TRY(uids_decode(&call->arena, known->uids, &old));
+    uids_init(&left, &call->arena);
+    uids_init(&run->uids, &call->arena);
+    uids_subtract(&old, &changes.vanished, &left);
+    uids_union(&left, &changes.fresh, &run->uids);
+    const uint32_t touched = VY_MIN(first_of(&changes.changed), first_of(&changes.fresh));
+    const uint32_t from =
+        known->first_unseen_uid == 0 ? touched : VY_MIN(touched, known->first_unseen_uid);
+    return find_first_unseen(call, run, from);
+}
+
+/* Reading a change costs about as much as a block of messages: many changes are not read. */
+static bool is_near(const struct open_run *run, const struct outline *known)
+{
+    const uint64_t changes_max = OPEN_CHANGES_MIN + run->row.message_count / OPEN_CHANGE_MESSAGES;
+
+    return known->modseq >= run->row.change_floor_modseq &&
+           known->modseq < run->row.highest_modseq &&
+           run->row.highest_modseq - known->modseq <= changes_max;
+}
+
+static struct vy_err read_messages(struct call *call, struct open_run *run)
+{
+    struct outlines *outlines = call->service->outlines;
+    struct outline outline;
+
+    const bool is_known =
+        outlines_find(outlines, call->account_id, run->mailbox_id, &call->arena, &outline);
+    if (is_known && outline.modseq == run->row.highest_modseq) {
+        run->reply.uids = outline.uids;
+        run->reply.first_unseen_uid = outline.first_unseen_uid;
+        return uids_decode(&call->arena, outline.uids, &run->uids);
+    }
+    VY_TRY(is_known && is_near(run, &outline) ? read_since(call, run, &outline)
+                                              : read_all(call, run));
+    VY_TRY(uids_encode_arena(&run->uids, &call->arena, &run->reply.uids));
+    outline = (struct outline){.modseq = run->row.highest_modseq,
+                               .first_unseen_uid = run->reply.first_unseen_uid,
+                               .uids = run->reply.uids};
+    outlines_keep(outlines, call->account_id, run->mailbox_id, &outline);
+    return vy_ok();
 }
 
 /* QRESYNC (RFC 7162 section 3.2.5): of the messages that the client knows, those that are gone. */

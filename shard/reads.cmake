@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # How messages come in and are read: APPEND, delivery, FETCH, SEARCH.
 target_sources(shard PRIVATE append.c body.c deliver.c fetch.c fetch_message.c fetch_rows.c fetch_section.c ingest.c
-  ingest_seal.c search.c search_keys.c search_message.c)
+  ingest_seal.c row_cursor.c search.c search_keys.c search_message.c)
 
 if(VOLARY_TESTS)
   # The fixture is compiled into each of them: shard_testlib is declared behind this file.

@@ -105,6 +105,7 @@ static struct vy_err make_parts(struct service *service)
 
     VY_TRY(account_keys_new(&accounts, &service->accounts));
     VY_TRY(views_new(service, &service->views));
+    VY_TRY(outlines_new(config->hash_seed, &service->outlines));
     VY_TRY(watches_new(service, &service->watches));
     return purger_new(service, &service->purger);
 }
@@ -148,6 +149,7 @@ void service_free(struct service *service)
     }
     purger_free(service->purger);
     watches_free(service->watches);
+    outlines_free(service->outlines);
     views_free(service->views);
     account_keys_free(service->accounts);
     free(service);
@@ -366,6 +368,7 @@ void service_on_event(struct service *service, const struct fsm_event *event)
         watches_on_fence(service->watches, event->account_id, event->modseq);
         if (event->is_erased) {
             views_drop_account(service->views, event->account_id);
+            outlines_drop_account(service->outlines, event->account_id);
         }
         break;
     case FSM_EVENT_GONE:
@@ -391,6 +394,7 @@ void service_on_leader(struct service *service, bool is_leader)
     if (!is_leader) {
         watches_end_all(service->watches, vy_error(VY_CODE_NOT_LEADER, "leadership moved"));
         views_clear(service->views);
+        outlines_clear(service->outlines);
     }
     purger_on_leader(service->purger, is_leader);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by the service's own files: what a service holds. */
+#include "shard/outlines.h"
 #include "shard/purger.h"
 #include "shard/service.h"
 #include "shard/views.h"
@@ -10,9 +11,11 @@ struct service {
     struct service_config config;
     struct account_keys *accounts; /* owned */
     struct views *views;           /* owned */
+    struct outlines *outlines;     /* owned */
     struct watches *watches;       /* owned */
     struct purger *purger;         /* owned */
     struct vy_list calls;          /* of struct call.list */
+    uint16_t email_count;          /* of ids made; wraps */
     uint64_t ingest_bytes;         /* windows of the messages that are coming in */
     struct service_stats stats;
 };
