@@ -25,14 +25,16 @@ static void listener_on_ready(void *arg, int events)
 /* Takes the listening descriptor. */
 static struct vy_err add_listener(struct grpc_server *server, int fd, bool is_unix)
 {
-    struct grpc_listener *listener = &server->listeners[server->listeners_count];
-    *listener = (struct grpc_listener){.server = server, .fd = fd, .is_unix = is_unix};
-    listener->watch = server->listeners_count == GRPC_LISTENERS_MAX
-                          ? NULL
-                          : vy_watch_new(server->config.loop, fd, listener_on_ready, listener);
-    if (listener->watch == NULL) {
+    if (server->listeners_count == GRPC_LISTENERS_MAX) {
         vy_net_close(fd);
         return vy_error(VY_CODE_LIMIT, "admin listeners");
+    }
+    struct grpc_listener *listener = &server->listeners[server->listeners_count];
+    *listener = (struct grpc_listener){.server = server, .fd = fd, .is_unix = is_unix};
+    listener->watch = vy_watch_new(server->config.loop, fd, listener_on_ready, listener);
+    if (listener->watch == NULL) {
+        vy_net_close(fd);
+        return vy_error(VY_CODE_NOMEM, "admin listener");
     }
     vy_watch_set(listener->watch, VY_WATCH_READ);
     server->listeners_count++;

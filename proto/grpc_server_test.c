@@ -574,6 +574,22 @@ static void timeouts_are_read_in_every_unit(void **state)
     }
 }
 
+/* Port 0: the system chooses. */
+static void the_9th_listener_is_refused(void **state)
+{
+    (void)state;
+    struct vy_loop *loop = NULL;
+    struct grpc_server *server = NULL;
+    assert_false(vy_failed(vy_loop_uv_new(&loop)));
+    assert_false(vy_failed(grpc_server_new(&(struct grpc_server_config){.loop = loop}, &server)));
+    for (size_t i = 0; i < GRPC_LISTENERS_MAX; i++) {
+        assert_false(vy_failed(grpc_server_listen_tcp(server, "127.0.0.1", 0)));
+    }
+    assert_int_equal(grpc_server_listen_tcp(server, "127.0.0.1", 0).code, VY_CODE_LIMIT);
+    grpc_server_free(server);
+    vy_loop_uv_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -591,6 +607,7 @@ int main(void)
         cmocka_unit_test(streams_and_connections_that_wait_for_ever_are_ended),
         cmocka_unit_test(calls_outlive_their_clients),
         cmocka_unit_test(timeouts_are_read_in_every_unit),
+        cmocka_unit_test(the_9th_listener_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

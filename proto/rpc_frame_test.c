@@ -11,7 +11,7 @@
 static size_t write_frame(uint8_t *out, struct rpc_frame frame, const void *payload)
 {
     rpc_frame_write_header(&frame, out);
-    if (frame.payload.len > 0) {
+    if (payload != NULL) {
         memcpy(out + RPC_FRAME_HEADER_BYTES, payload, frame.payload.len);
     }
     return RPC_FRAME_HEADER_BYTES + frame.payload.len;

@@ -85,7 +85,7 @@ static void what_is_written_is_read_once(void **state)
     assert_int_equal(info.st_mode & 07777, 0600);
     FILE *file = fopen(f->path, "rb");
     assert_non_null(file);
-    (void)fread(text, 1, sizeof(text) - 1, file);
+    assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
     assert_int_equal(fclose(file), 0);
     assert_string_equal(text, HEAD SELF "peer 0000000000000001 ipc:/run/volary/peer\n");
     assert_false(vy_failed(ticket_read(&f->arena, f->path, &read)));

@@ -59,7 +59,7 @@ struct model {
 /* Even places only: odd ones are bounds and seek targets between rows. */
 static struct vy_bytes key_at(unsigned place, uint8_t *out)
 {
-    (void)snprintf((char *)out, 8, "k%03u", place);
+    (void)snprintf((char *)out, 8, "k%03u", place % 1000);
     return vy_bytes(out, 4);
 }
 

@@ -6,7 +6,7 @@ volary_library(smtp
     smtp/cmd_session.c smtp/cmd_auth.c smtp/cmd_mail.c smtp/cmd_rcpt.c smtp/cmd_data.c smtp/cmd_bdat.c
   LINK base mail proto sasl dep::crypto)
 
-if(VOLARY_TESTS)
+if(VOLARY_TESTS OR VOLARY_FUZZ)
   set(smtp_double ${CMAKE_SOURCE_DIR}/tests/transcript)
   volary_library(smtp_double SOURCES ${smtp_double}/smtp_backend.c ${smtp_double}/smtp_driver.c LINK smtp)
 endif()
