@@ -245,6 +245,8 @@ static void on_ready_timer(void *arg)
 
 /* ---- starting ---- */
 
+/* Last of all: a second process on this data or these ports fails before, and must not put its pid
+ * in the place of the one that serves. */
 static struct vy_err write_pid_file(const struct running *running)
 {
     const char *path = vy_config_text(running->env.config, "node.pid_file");
@@ -322,7 +324,6 @@ static struct vy_err build(struct running *running)
     if (running->env.is_all_in_one) {
         VY_TRY(rpc_inproc_new(&running->env.inproc));
     }
-    VY_TRY(write_pid_file(running));
     for (size_t i = 0; i < running->program->role_count; i++) {
         const struct vy_err err =
             running->program->roles[i]->start(&running->env, &running->roles[i]);
@@ -333,7 +334,8 @@ static struct vy_err build(struct running *running)
         }
         running->role_count++;
     }
-    return open_ops(running);
+    VY_TRY(open_ops(running));
+    return write_pid_file(running);
 }
 
 static void tear_down(struct running *running)
