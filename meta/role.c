@@ -4,6 +4,7 @@
 #include "meta/role_private.h"
 #include "meta/service.h"
 #include "meta/tables.h"
+#include "proto/key_mark.h"
 #include "proto/rpc_server.h"
 #include "replica/raft_link.h"
 #include <errno.h>
@@ -154,7 +155,10 @@ static struct vy_err find_members(struct meta_role *role)
 static struct vy_err load_key(struct meta_role *role)
 {
     const char *path = vy_config_text(role->env->config, "data.key_file");
-    const struct vy_err err = cluster_key_load(path, &role->key);
+    struct vy_err err = cluster_key_load(path, &role->key);
+    if (!vy_failed(err)) {
+        err = key_mark_check(role->key, vy_config_text(role->env->config, "data.dir"));
+    }
     if (vy_failed(err)) {
         vy_log(role->env->log, VY_LOG_ERROR, "meta.key.refused", VY_CSTR("sys.path", path),
                VY_LOG_ERR(err));
@@ -233,6 +237,10 @@ static struct vy_err open_meta(struct meta_role *role)
                                             .metrics = role->env->metrics,
                                             .fence = &meta_fencer_ops,
                                             .fence_arg = &role->fencer,
+                                            .retention_ms =
+                                                vy_config_ms(config, "delete.retention_s"),
+                                            .quarantine_ms =
+                                                vy_config_ms(config, "delete.quarantine_s"),
                                             .group_ids = group_ids,
                                             .group_count = group_count,
                                             .name_member = name_member,
@@ -287,6 +295,7 @@ static struct vy_err open_all(struct meta_role *role)
     }
     VY_TRY(open_raft(role));
     VY_TRY(open_meta(role));
+    VY_TRY(key_mark_write(role->key, vy_config_text(role->env->config, "data.dir")));
     VY_TRY(open_server(role));
     role->admin = (struct meta_admin_face){.env = role->env,
                                            .meta = role->meta,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/role.h"
 
+#include "proto/key_mark.h"
 #include "proto/rpc_server.h"
 #include "proto/settings.h"
 #include "replica/raft_link.h"
@@ -186,8 +187,11 @@ static struct vy_err find_members(struct shard_role_state *role)
 static struct vy_err load_key(struct shard_role_state *role)
 {
     const char *path = vy_config_text(role->env->config, "data.key_file");
-    const struct vy_err err = cluster_key_load(path, &role->key);
+    struct vy_err err = cluster_key_load(path, &role->key);
 
+    if (!vy_failed(err)) {
+        err = key_mark_check(role->key, vy_config_text(role->env->config, "data.dir"));
+    }
     if (vy_failed(err)) {
         vy_log(role->env->log, VY_LOG_ERROR, "shard.key.refused", VY_CSTR("sys.path", path),
                VY_LOG_ERR(err));
@@ -372,6 +376,7 @@ static struct vy_err open_all(struct shard_role_state *role)
         return vy_error(VY_CODE_NOMEM, "timer");
     }
     VY_TRY(open_log(role, hash_seed));
+    VY_TRY(key_mark_write(role->key, vy_config_text(role->env->config, "data.dir")));
     VY_TRY(open_meta_client(role));
     VY_TRY(open_service(role, hash_seed));
     VY_TRY(open_server(role));
