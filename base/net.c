@@ -159,7 +159,7 @@ static struct vy_err listen_on(const struct sockaddr *address, socklen_t len, in
         return listen_error(fd, "SO_REUSEADDR");
     }
     if (bind(fd, address, len) != 0) {
-        return listen_error(fd, "bind");
+        return listen_error(fd, errno == EADDRINUSE ? "another process listens there" : "bind");
     }
     if (listen(fd, NET_BACKLOG) != 0) {
         return listen_error(fd, "listen");

@@ -5,6 +5,7 @@
 #include "tests/lib/test.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <unistd.h>
 
 static struct sockaddr_storage address(const char *text)
 {
@@ -91,12 +92,30 @@ static void addresses_print_as_people_write_them(void **state)
     }
 }
 
+static void an_address_in_use_is_told_in_words(void **state)
+{
+    (void)state;
+    int first = -1;
+    int second = -1;
+    assert_false(vy_failed(vy_net_listen("127.0.0.1", 0, &first)));
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof(bound);
+    assert_int_equal(getsockname(first, (struct sockaddr *)&bound, &len), 0);
+    const uint16_t port = ntohs(((struct sockaddr_in *)(void *)&bound)->sin_port);
+    const struct vy_err err = vy_net_listen("127.0.0.1", port, &second);
+    assert_int_equal(err.code, VY_CODE_EXISTS);
+    assert_string_equal(err.what, "another process listens there");
+    assert_int_equal(second, -1);
+    assert_int_equal(close(first), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_network_holds_its_addresses_and_no_others),
         cmocka_unit_test(what_is_no_network_is_refused),
         cmocka_unit_test(addresses_print_as_people_write_them),
+        cmocka_unit_test(an_address_in_use_is_told_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

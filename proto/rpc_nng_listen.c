@@ -159,7 +159,8 @@ struct vy_err rpc_nng_listen(const struct rpc_config *config, const struct rpc_a
     const int result = acceptor->timer == NULL ? NNG_ENOMEM : open_nng(acceptor, address);
     if (result != 0) {
         discard(acceptor);
-        return rpc_nng_err(result, "link listen");
+        return rpc_nng_err(result, result == NNG_EADDRINUSE ? "another process listens there"
+                                                            : "link listen");
     }
     acceptor->listener.port = address->kind == RPC_ADDRESS_TCP ? bound_port(acceptor) : 0;
     arm_accept(acceptor);
