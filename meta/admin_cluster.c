@@ -17,9 +17,10 @@ static struct vy_err hex_text(struct vy_arena *arena, struct vy_bytes bytes, str
     return err;
 }
 
+/* Nothing for what is no member of a Raft group, such as a frontend. */
 static struct vy_err member_id_text(struct vy_arena *arena, uint64_t id, struct vy_bytes *out)
 {
-    const char *text = vy_arena_printf(arena, "%016llx", (unsigned long long)id);
+    const char *text = id == 0 ? "" : vy_arena_printf(arena, "%016llx", (unsigned long long)id);
     if (text == NULL) {
         return vy_error(VY_CODE_LIMIT, "memory for a number");
     }

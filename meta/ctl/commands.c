@@ -38,9 +38,9 @@ static const struct ctl_column login_columns[] = {
     {"protocol", "PROTOCOL", CTL_TEXT}, {"mechanism", "MECHANISM", CTL_TEXT}, {"remote_ip", "FROM", CTL_TEXT},
     {"tls", "TLS", CTL_TEXT}, {"typed_name", "NAME", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column member_columns[] = {
-    {"group_id", "GROUP", CTL_GROUP}, {"node", "NODE", CTL_TEXT}, {"role", "ROLE", CTL_TEXT},
-    {"address", "ADDRESS", CTL_TEXT}, {"member_id", "MEMBER", CTL_TEXT}, {"term", "TERM", CTL_TEXT},
-    {"commit_index", "COMMITTED", CTL_TEXT}, {"applied_index", "APPLIED", CTL_TEXT}, {"seen_ms", "SEEN", CTL_TIME},
+    {"group_id", "GROUP", CTL_NUMBER}, {"node", "NODE", CTL_TEXT}, {"role", "ROLE", CTL_TEXT},
+    {"address", "ADDRESS", CTL_TEXT}, {"member_id", "MEMBER", CTL_TEXT}, {"term", "TERM", CTL_NUMBER},
+    {"commit_index", "COMMITTED", CTL_NUMBER}, {"applied_index", "APPLIED", CTL_NUMBER}, {"seen_ms", "SEEN", CTL_TIME},
     {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column status_record[] = {
     {"cluster_id", "Cluster", CTL_TEXT}, {"map_epoch", "Map epoch", CTL_TEXT},
@@ -52,7 +52,7 @@ static const struct ctl_column audit_columns[] = {
     {"action", "ACTION", CTL_TEXT}, {"subject", "SUBJECT", CTL_TEXT}, {"detail", "DETAIL", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column verify_record[] = {
     {"intact", "Intact", CTL_TEXT}, {"record_count", "Records", CTL_TEXT},
-    {"first_bad_sequence", "First bad", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+    {"first_bad_sequence", "First bad", CTL_NUMBER}, {NULL, NULL, CTL_TEXT}};
 /* clang-format on */
 
 /* ---- arguments ---- */

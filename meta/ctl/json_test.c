@@ -168,6 +168,28 @@ static void raw_bytes_are_plain_numbers(void **state)
     assert_out(f, "ACCOUNT  a@b.test\nQUOTA    1536\nCREATED  -\n");
 }
 
+/* What meta does not know, such as how far a shard has applied, is no zero. */
+static void a_number_that_is_not_known_is_a_dash(void **state)
+{
+    static const struct ctl_column member[] = {
+        {"node",          "NODE",    CTL_TEXT  },
+        {"applied_index", "APPLIED", CTL_NUMBER},
+        {NULL,            NULL,      CTL_TEXT  }
+    };
+    struct fixture *f = *state;
+    const struct admin_member_status rows[] = {
+        {.node = VY_LIT("meta-a"), .applied_index = 7},
+        {.node = VY_LIT("shard-1-a")                       },
+    };
+    struct ctl_table table;
+    ctl_table_init(&table, member, false, &f->arena);
+    for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {
+        assert_false(vy_failed(ctl_table_add(&table, &admin_member_status_desc, &rows[i])));
+    }
+    ctl_table_write(&table, &f->out);
+    assert_out(f, "NODE       APPLIED\nmeta-a     7\nshard-1-a  -\n");
+}
+
 static void a_table_without_memory_says_so(void **state)
 {
     struct vy_arena small;
@@ -194,6 +216,7 @@ int main(void)
         TEST(nested_messages_are_objects),
         TEST(tables_align_by_what_is_seen),
         TEST(raw_bytes_are_plain_numbers),
+        TEST(a_number_that_is_not_known_is_a_dash),
         TEST(a_table_without_memory_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,7 +125,7 @@ static void append_cell(const struct ctl_table *table, const struct ctl_column *
     case CTL_QUOTA:
         append_quota(out, ctl_field_u64(field, message), table->raw_bytes);
         break;
-    case CTL_GROUP:
+    case CTL_NUMBER:
         if (ctl_field_u64(field, message) == 0) {
             vy_buf_append_byte(out, '-');
         } else {

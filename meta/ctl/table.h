@@ -11,7 +11,7 @@ enum ctl_format {
     CTL_TEXT,  /* strings, numbers, yes/no; lists with commas */
     CTL_TIME,  /* milliseconds of Unix time; 0: "-" */
     CTL_QUOTA, /* bytes; 0: "unlimited" */
-    CTL_GROUP  /* number of a group; 0: "-" */
+    CTL_NUMBER /* a number; 0 stands for none or not known: "-" */
 };
 struct ctl_column {
     const char *field; /* name in the message; NULL ends the list */
