@@ -40,18 +40,17 @@ class BeforeLogin(ImapCase):
         for size in ("4294967295", "99999999999999999999", "-1", "", "8193", "8193+", "18446744073709551616+"):
             with self.subTest(size):
                 data, is_over = self.raw("a LOGIN {%s}\r\n" % size)
-                self.assertIn(b" BAD", b" " + data)
+                self.assertTrue(data.startswith(b"a BAD"), data)
                 self.assertNotIn(b"\r\n+ ", b"\r\n" + data, "it must not ask for the literal")
-                if size.endswith("+"):
-                    self.assertTrue(is_over, "what it will not read cannot be told from commands")
+                self.assertTrue(is_over)
 
     def test_many_literals_in_one_command_I2(self):
         data, _ = self.raw(b"a LOGIN " + b" ".join(b"{100+}\r\n" + b"x" * 100 for _ in range(2000)) + b"\r\n")
-        self.assertIn(b"BAD", data)
+        self.assertTrue(data.startswith(b"a BAD"), data)
 
     def test_nesting_I3(self):
         data, _ = self.raw(b"a ID " + b"(" * 10000 + b"\r\n")
-        self.assertIn(b"BAD", data)
+        self.assertTrue(data.startswith(b"a BAD"), data)
 
     def test_quotes_I4(self):
         for text in (b'a LOGIN "x\0y" z\r\n', b'a LOGIN "x\\" z\r\n', b'a LOGIN "x z\r\n', b'a LOGIN "x\\q" z\r\n'):

@@ -83,7 +83,7 @@ class Content(SmtpCase):
             self.assertTrue(inbox["stuffed-" + name].endswith(content), inbox["stuffed-" + name])
 
     def test_nul_bytes_S5(self):
-        self.assert_code(self.smtp().command("NO\0OP"), "500", "501")
+        self.assert_code(self.smtp().command("NO\0OP"), "500 5.5.2")
         self.assert_code(self.smtp().deliver(self.server.account, b"Subject: nul-\0header\r\n\r\nx"), "550")
         self.assert_code(self.smtp().deliver(self.server.account, b"Subject: nul-body\r\n\r\nx\0y"), "550")
         self.assertFalse([s for s in self.inbox() if s.startswith("nul-")])
@@ -101,18 +101,20 @@ class Content(SmtpCase):
 
     def test_a_lie_about_the_size_ends_at_the_limit_S22_P3(self):
         smtp = self.smtp()
-        limit = int(re.search(r"SIZE (\d+)", smtp.hello)[1])
+        self.assertEqual(int(re.search(r"SIZE (\d+)", smtp.hello)[1]), 50 * MIB)
         smtp.command("MAIL FROM:<a@b.test> SIZE=10")
         smtp.command("RCPT TO:<%s>" % self.server.account)
         smtp.command("DATA")
+        before = self.rss_kib()
         try:
             smtp.send(b"Subject: too-big\r\n\r\n")
-            for _ in range(limit // MIB + 2):
+            for _ in range(100):
                 smtp.send((b"x" * 1022 + b"\r\n") * 1024)
             smtp.send(b".\r\n")
         except OSError:
             pass
-        self.assert_code(smtp.reply(), "552")
+        self.assert_code(smtp.reply(), "552 5.3.4")
+        self.assertLess(self.rss_kib() - before, 32 * 1024)
         self.assertNotIn("too-big", self.inbox())
 
     def test_drop_before_the_dot_stores_nothing_S32(self):
@@ -141,17 +143,17 @@ class Commands(SmtpCase):
         for path in ("<a@b.test", "a@b.test>", "<a<b@c.test>", "<\"a@b.test>", "<a@b.test> <c@d.test>", "<a b@c.test>",
                      "<a@b..test>", "<@>", "<a@>", "<a\rb@c.test>", "<a@b.test> NOSUCH=1", "<a@b.test> SIZE=x"):
             with self.subTest(path):
-                self.assert_code(self.smtp().command("MAIL FROM:" + path), "50", "55")
+                self.assert_code(self.smtp().command("MAIL FROM:" + path), "501", "555" if "NOSUCH" in path else "501")
 
     def test_rcpt_syntax_S8_S9_S27(self):
         smtp = self.smtp()
         smtp.command("MAIL FROM:<a@b.test>")
         for path in ('<"">', '<""@dev.test>', "<@>", "<%s@dev.test>" % ("x" * 256), "<dev\\>", "<dev\\@dev.test", "<>", "<dev@>"):
             with self.subTest(path):
-                self.assert_code(smtp.command("RCPT TO:" + path), "501", "553", "550")
+                self.assert_code(smtp.command("RCPT TO:" + path), "501", "553")
         for name in ("${run{/bin/id}}", "|cmd", "../dev", "%s%n", "dev%other.test", "*", "@dev"):
             with self.subTest(name):
-                self.assert_code(smtp.command('RCPT TO:<"%s"@dev.test>' % name), "550", "501", "553")
+                self.assert_code(smtp.command('RCPT TO:<"%s"@dev.test>' % name), "550 5.1.1")
         for path in ("<user%other.test@dev.test>", "<@dev.test:x@other.test>", '<"x@other.test"@dev.test>', "<x@other.test>"):
             with self.subTest(path):
                 self.assert_code(smtp.command("RCPT TO:" + path), "550", "501", "553", "554")
@@ -163,6 +165,10 @@ class Commands(SmtpCase):
         replies = [smtp.command("RCPT TO:<%s>" % self.server.account) for _ in range(101)]
         self.assert_code(replies[99], "250")
         self.assert_code(replies[100], "452 4.5.3")
+        smtp.command("DATA")
+        smtp.send(b"Subject: kept\r\n\r\nx\r\n.\r\n")
+        self.assert_code(smtp.reply(), "250")
+        self.assertIn("kept", self.inbox())
 
     def test_order_of_commands_S13(self):
         smtp = self.smtp()
@@ -179,7 +185,7 @@ class Commands(SmtpCase):
             with self.subTest(count):
                 smtp = self.smtp()
                 smtp.envelope(self.server.account)
-                self.assert_code(smtp.command("BDAT " + count), "501", "503", "552")
+                self.assert_code(smtp.command("BDAT " + count), "501")
         smtp = self.smtp()
         smtp.envelope(self.server.account)
         smtp.send(b"BDAT 5\r\nhello")
@@ -196,19 +202,15 @@ class Commands(SmtpCase):
         self.assert_code(self.smtp().deliver(self.server.account, b"Subject: unhindered\r\n\r\nx"), "250")
 
     def test_junk_ends_with_421_S24(self):
-        smtp = self.smtp()
-        smtp.socket.settimeout(120)
-        answers = []
-        for _ in range(1000):
-            try:
-                answers.append(smtp.command("BOGUS"))
-            except OSError:
-                answers.append("")
-            if not answers[-1] or answers[-1].startswith("421"):
-                break
-        self.assertLess(len(answers), 60)
-        self.assertTrue(any(a.startswith("421") for a in answers), answers[-3:])
-        self.assertTrue(smtp.is_over())
+        """The tarpit from the eleventh on is for strangers: EdgeLimits in edge_bad_input.py."""
+        for junk in ("BOGUS", "NOOP", "RSET", "VRFY x"):
+            with self.subTest(junk):
+                smtp = self.smtp()
+                answers = [smtp.command(junk) for _ in range(20)]
+                self.assertFalse([a for a in answers if a.startswith("421") or not a], answers)
+                smtp.command(junk)
+                self.assert_code(smtp.reply(), "421 4.7.0")
+                self.assertTrue(smtp.is_over())
 
     def test_authentication_before_tls_from_a_network_that_is_not_trusted_is_no_concern_of_dev_S16(self):
         submission = self.smtp("submission")
@@ -236,7 +238,12 @@ class StartTls(SmtpCase):
 
     def test_plaintext_behind_starttls_is_never_a_command_S15(self):
         """Dropped, or refused and closed: never an answer inside TLS."""
-        smtp, reply = self.inject(slowly=False)
+        for slowly in (False, True):
+            with self.subTest(slowly=slowly):
+                self.check_injection(slowly)
+
+    def check_injection(self, slowly):
+        smtp, reply = self.inject(slowly)
         if not reply.startswith("220"):
             self.assert_code(reply, "501", "503", "554")
             self.assertTrue(smtp.is_over())
