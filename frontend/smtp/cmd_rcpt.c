@@ -145,6 +145,7 @@ static bool parse_rcpt(struct smtp_session *s, struct vy_bytes argument, struct 
 static void refuse_rcpt(struct smtp_session *s, const char *code, const char *text)
 {
     s->tx->has_refused_rcpt = true;
+    s->rcpt_refusals++;
     smtp_log(s, VY_LOG_INFO, "smtp.rcpt.refused", VY_STR("smtp.rcpt", s->tx->rcpt.address),
              VY_CSTR("smtp.reply", code));
     smtp_reply(s, code, text);
@@ -250,10 +251,17 @@ static void take_answer(struct smtp_session *s, const struct resolve_reply *answ
     smtp_reply_failure(s, vy_error(VY_CODE_INTERNAL, "resolve reply"));
 }
 
+static uint64_t refusal_delay_ms(const struct smtp_session *s)
+{
+    const bool is_slow = s->rcpt_refusals > s->limits->rcpt_slow_count && !smtp_is_lenient(s);
+    return is_slow ? s->limits->tarpit_ms : 0;
+}
+
 void smtp_resume_rcpt(struct smtp_session *s, struct vy_err err, struct vy_bytes reply,
                       uint32_t retry_after_ms)
 {
     (void)retry_after_ms;
+    const unsigned refusals_before = s->rcpt_refusals;
     struct resolve_reply answer = {.result = RESOLVE_RESULT_NONE};
     struct vy_arena scratch;
     vy_arena_init(&scratch, SMTP_TX_ARENA_BYTES_MAX);
@@ -269,6 +277,6 @@ void smtp_resume_rcpt(struct smtp_session *s, struct vy_err err, struct vy_bytes
     }
     vy_arena_deinit(&scratch);
     if (!s->has_lookup) {
-        smtp_command_done(s, 0);
+        smtp_command_done(s, s->rcpt_refusals > refusals_before ? refusal_delay_ms(s) : 0);
     }
 }

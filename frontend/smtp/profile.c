@@ -34,6 +34,7 @@ struct smtp_limits smtp_limits_default(void)
         .body_rate_min = 16,
         .junk_slow_count = 10,
         .junk_max = 20,
+        .rcpt_slow_count = 10,
         .tarpit_ms = 1000,
         .auth_delay_ms = 1000,
         .auth_failures_max = 10,

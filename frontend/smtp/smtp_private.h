@@ -185,6 +185,7 @@ struct smtp_session {
     uint64_t message_serial;
     struct vy_buf cancels; /* ids of calls to be forgotten, big-endian */
     unsigned junk_count;
+    unsigned rcpt_refusals; /* of the whole session: guessing addresses must not pay (S25) */
     struct smtp_pipelining pipelining;
     uint64_t wait_until_ms; /* deadline of the state: idle, delay, transaction */
     uint64_t timer_at_ms;   /* what the shell's timer is set to; 0: none */

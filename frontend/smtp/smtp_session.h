@@ -29,6 +29,7 @@ struct smtp_limits {
     uint32_t body_rate_min;   /* bytes per second while a body arrives, measured by the minute */
     uint32_t junk_slow_count; /* further commands that do no work are answered slowly (S24) */
     uint32_t junk_max;        /* further ones end the session */
+    uint32_t rcpt_slow_count; /* further refused recipients are answered slowly (S25) */
     uint32_t tarpit_ms;       /* the delay of a slow answer; 0 for trusted peers */
     uint32_t auth_delay_ms;   /* times the failures so far, from the second; 0 for trusted peers */
     uint32_t auth_failures_max; /* then the session ends */
