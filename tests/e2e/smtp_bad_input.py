@@ -202,7 +202,7 @@ class Commands(SmtpCase):
         self.assert_code(self.smtp().deliver(self.server.account, b"Subject: unhindered\r\n\r\nx"), "250")
 
     def test_junk_ends_with_421_S24(self):
-        """The tarpit from the eleventh on is for strangers: EdgeLimits in edge_bad_input.py."""
+        """The tarpit from the eleventh on is for strangers: edge_bad_input.py."""
         for junk in ("BOGUS", "NOOP", "RSET", "VRFY x"):
             with self.subTest(junk):
                 smtp = self.smtp()
