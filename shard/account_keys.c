@@ -6,7 +6,7 @@
 
 #define ACCOUNTS_DEFAULT_MAX 65536U
 #define WAITERS_MAX 4096U /* calls that wait for keys; more are BUSY */
-#define SLAB_KEYS 256U    /* 16 KiB of locked memory at a time */
+#define SLAB_KEYS 256U    /* 18 KiB of locked memory at a time */
 
 struct key_slab {
     struct key_slab *next;

@@ -89,7 +89,7 @@ static struct vy_err find_texts(struct fetch *fetch, const struct summary *summa
         [FETCH_TEXT_ENVELOPE] = summary->envelope,
         [FETCH_TEXT_BODY] = summary->body,
         [FETCH_TEXT_BODYSTRUCTURE] = summary->bodystructure,
-        [FETCH_TEXT_PREVIEW] = preview_cut(summary->preview, PREVIEW_SHOWN_CHARS),
+        [FETCH_TEXT_PREVIEW] = summary->preview,
     };
 
     for (size_t i = 0; i < FETCH_TEXT_COUNT; i++) {
@@ -98,7 +98,9 @@ static struct vy_err find_texts(struct fetch *fetch, const struct summary *summa
             continue;
         }
         texts[i] = kept[i];
-        if (texts[i].data == NULL && i != FETCH_TEXT_PREVIEW) {
+        if (i == FETCH_TEXT_PREVIEW) {
+            texts[i] = preview_cut(texts[i], PREVIEW_SHOWN_CHARS);
+        } else if (texts[i].data == NULL) {
             VY_TRY(render_text(fetch, summary, (enum fetch_text)i, &texts[i]));
         }
     }

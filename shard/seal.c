@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <zstd.h>
 
@@ -13,6 +14,12 @@
 /* Below this zstd cannot win over its own frame. */
 #define SEAL_SQUEEZE_MIN_BYTES 96U
 #define SEAL_ZSTD_LEVEL 1
+/* What a short text gains by its own entropy tables, a fifth, does not pay for reading them: rows
+ * of emails are opened by the thousand. Negative levels write none. */
+#define SEAL_SHORT_BYTES 4096U
+#define SEAL_ZSTD_LEVEL_SHORT (-3)
+/* The form byte and a row's key. */
+#define SEAL_ASSOCIATED_BYTES_MAX (1U + SHARD_KEY_BYTES_MAX)
 
 enum seal_form { SEAL_FORM_PLAIN = 0, SEAL_FORM_ZSTD = 1 };
 
@@ -20,6 +27,8 @@ enum seal_form { SEAL_FORM_PLAIN = 0, SEAL_FORM_ZSTD = 1 };
 struct seal_thread {
     EVP_CIPHER *aes;
     EVP_CIPHER_CTX *cipher;
+    uint64_t serial; /* of the keys that cipher is set up for; 0: none */
+    bool is_encrypting;
     ZSTD_CCtx *squeeze;
     ZSTD_DCtx *unsqueeze;
     uint8_t *text; /* SEAL_CHUNK_BYTES: squeezed text on its way */
@@ -77,8 +86,10 @@ static struct seal_thread *thread_get(void)
 void seal_keys_derive(const uint8_t account_key[SEAL_KEY_BYTES], struct seal_keys *out)
 {
     static const char label[] = "volary account hash key 1";
+    static atomic_uint_fast64_t serials;
     unsigned len = 0;
 
+    out->serial = atomic_fetch_add(&serials, 1) + 1;
     memcpy(out->data, account_key, SEAL_KEY_BYTES);
     const uint8_t *done = HMAC(EVP_sha256(), account_key, SEAL_KEY_BYTES, (const uint8_t *)label,
                                sizeof(label) - 1, out->hash, &len);
@@ -86,16 +97,36 @@ void seal_keys_derive(const uint8_t account_key[SEAL_KEY_BYTES], struct seal_key
     VY_ASSERT(len == SEAL_KEY_BYTES);
 }
 
+/* With the keys of the call before, only the nonce is new: setting up a key costs as much as
+ * sealing half a kilobyte. */
+static bool cipher_set_key(struct seal_thread *thread, const struct seal_keys *keys,
+                           const uint8_t *nonce, bool encrypt)
+{
+    const bool is_set =
+        keys->serial != 0 && keys->serial == thread->serial && encrypt == thread->is_encrypting;
+
+    thread->serial = 0; /* until it is known to be right */
+    if (EVP_CipherInit_ex(thread->cipher, is_set ? NULL : thread->aes, NULL,
+                          is_set ? NULL : keys->data, nonce, encrypt ? 1 : 0) != 1) {
+        return false;
+    }
+    thread->serial = keys->serial;
+    thread->is_encrypting = encrypt;
+    return true;
+}
+
 /* The form byte and the row's key are authenticated with the text. */
 static bool cipher_begin(struct seal_thread *thread, const struct seal_keys *keys,
-                         const uint8_t *nonce, uint8_t form, struct vy_bytes row_key, int encrypt)
+                         const uint8_t *nonce, uint8_t form, struct vy_bytes row_key, bool encrypt)
 {
-    EVP_CIPHER_CTX *cipher = thread->cipher;
+    uint8_t associated[SEAL_ASSOCIATED_BYTES_MAX];
     int len = 0;
 
-    return EVP_CipherInit_ex(cipher, thread->aes, NULL, keys->data, nonce, encrypt) == 1 &&
-           EVP_CipherUpdate(cipher, NULL, &len, &form, 1) == 1 &&
-           EVP_CipherUpdate(cipher, NULL, &len, row_key.data, (int)row_key.len) == 1;
+    VY_ASSERT(row_key.len < sizeof(associated));
+    associated[0] = form;
+    memcpy(associated + 1, row_key.data, row_key.len);
+    return cipher_set_key(thread, keys, nonce, encrypt) &&
+           EVP_CipherUpdate(thread->cipher, NULL, &len, associated, (int)row_key.len + 1) == 1;
 }
 
 static struct vy_bytes squeeze_text(struct seal_thread *thread, struct vy_bytes text, uint8_t *form)
@@ -104,9 +135,10 @@ static struct vy_bytes squeeze_text(struct seal_thread *thread, struct vy_bytes 
     if (text.len < SEAL_SQUEEZE_MIN_BYTES) {
         return text;
     }
+    const int level = text.len < SEAL_SHORT_BYTES ? SEAL_ZSTD_LEVEL_SHORT : SEAL_ZSTD_LEVEL;
     /* A target smaller than the text: no gain is an error, and the plain form it is. */
     const size_t len = ZSTD_compressCCtx(thread->squeeze, thread->text, text.len - text.len / 16,
-                                         text.data, text.len, SEAL_ZSTD_LEVEL);
+                                         text.data, text.len, level);
     if (ZSTD_isError(len)) {
         return text;
     }
@@ -135,7 +167,7 @@ struct vy_err seal_text(const struct seal_keys *keys, struct vy_rng *rng, struct
     at[0] = form;
     vy_rng_fill(rng, at + 1, SEAL_NONCE_BYTES);
     uint8_t *cipher_text = at + 1 + SEAL_NONCE_BYTES;
-    if (!cipher_begin(thread, keys, at + 1, form, row_key, 1) ||
+    if (!cipher_begin(thread, keys, at + 1, form, row_key, true) ||
         EVP_CipherUpdate(thread->cipher, cipher_text, &len, body.data, (int)body.len) != 1 ||
         EVP_CipherFinal_ex(thread->cipher, cipher_text + len, &len) != 1 ||
         EVP_CIPHER_CTX_ctrl(thread->cipher, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_BYTES,
@@ -176,7 +208,7 @@ static bool decrypt(struct seal_thread *thread, const struct seal_keys *keys,
     int len = 0;
 
     memcpy(tag, cipher_text + text_len, sizeof(tag));
-    return cipher_begin(thread, keys, sealed.data + 1, sealed.data[0], row_key, 0) &&
+    return cipher_begin(thread, keys, sealed.data + 1, sealed.data[0], row_key, false) &&
            EVP_CipherUpdate(thread->cipher, text, &len, cipher_text, (int)text_len) == 1 &&
            EVP_CIPHER_CTX_ctrl(thread->cipher, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_BYTES, tag) == 1 &&
            EVP_CipherFinal_ex(thread->cipher, text + len, &len) == 1;

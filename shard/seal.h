@@ -24,6 +24,7 @@
 
 /* The keys of one account in use: copies in locked memory (account_keys.h). */
 struct seal_keys {
+    uint64_t serial; /* in this process: contexts that were set up for these keys know them by it */
     uint8_t data[SEAL_KEY_BYTES];
     uint8_t hash[SEAL_KEY_BYTES];
 };
