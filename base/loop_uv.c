@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/assert.h"
 #include "base/loop.h"
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 struct post {
@@ -12,18 +15,27 @@ struct post {
     void *arg;
 };
 
+/*
+ * Posts are run once a turn, behind its events. Only a loop that is about to wait, or waits, is
+ * woken; one at work finds them by itself. uv_async_t is not used: its receiver spins until the
+ * sender runs again, and on busy processors that is long.
+ */
 struct loop_uv {
     struct vy_loop base;
     uv_loop_t uv;
-    uv_async_t wake;
-    uv_prepare_t turn; /* counts turns */
+    int wake_fd; /* eventfd */
+    uv_poll_t wake;
+    uv_prepare_t before_wait; /* counts turns */
+    uv_idle_t no_wait;        /* active while there are posts: the turn does not wait for events */
+    uv_check_t behind_wait;
     uv_signal_t signals[2];
     bool has_signals;
     void (*on_signal)(void *arg, int signal);
     void *on_signal_arg;
     atomic_uint_fast64_t turn_count;
     atomic_bool is_stopping;
-    pthread_mutex_t lock; /* guards the queue */
+    pthread_mutex_t lock; /* guards the queue and is_waiting */
+    bool is_waiting;      /* for events: a post must wake it */
     struct post *queue;   /* owned */
     size_t queue_count;
     size_t queue_capacity;
@@ -50,6 +62,16 @@ static struct loop_uv *loop_of(struct vy_loop *loop)
     return (struct loop_uv *)(void *)loop;
 }
 
+static void wake_up(const struct loop_uv *loop)
+{
+    const uint64_t one = 1;
+    ssize_t written = 0;
+    do {
+        written = write(loop->wake_fd, &one, sizeof(one));
+    } while (written < 0 && errno == EINTR);
+    VY_ASSERT(written == sizeof(one) || errno == EAGAIN); /* full: it is awake */
+}
+
 static void loop_post(struct vy_loop *base, vy_loop_fn fn, void *arg)
 {
     struct loop_uv *loop = loop_of(base);
@@ -64,10 +86,11 @@ static void loop_post(struct vy_loop *base, vy_loop_fn fn, void *arg)
         loop->queue_capacity = capacity;
     }
     loop->queue[loop->queue_count++] = (struct post){.fn = fn, .arg = arg};
-    const bool is_first = loop->queue_count == 1;
+    const bool must_wake = loop->is_waiting;
+    loop->is_waiting = false;
     (void)pthread_mutex_unlock(&loop->lock);
-    if (is_first) {
-        (void)uv_async_send(&loop->wake);
+    if (must_wake) {
+        wake_up(loop);
     }
 }
 
@@ -75,6 +98,7 @@ static void loop_post(struct vy_loop *base, vy_loop_fn fn, void *arg)
 static size_t run_posts(struct loop_uv *loop)
 {
     (void)pthread_mutex_lock(&loop->lock);
+    loop->is_waiting = false;
     struct post *posts = loop->queue;
     const size_t count = loop->queue_count;
     const size_t capacity = loop->queue_capacity;
@@ -90,9 +114,41 @@ static size_t run_posts(struct loop_uv *loop)
     return count;
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
-    struct loop_uv *loop = wake->data;
+    const struct loop_uv *loop = wake->data;
+    uint64_t count = 0;
+    (void)status;
+    (void)events;
+    vy_ignore(read(loop->wake_fd, &count, sizeof(count)) == sizeof(count)
+                  ? vy_ok()
+                  : vy_error_sys(VY_CODE_IO, errno, "read wake-up"),
+              "read in an earlier turn");
+}
+
+static void do_nothing(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void on_before_wait(uv_prepare_t *prepare)
+{
+    struct loop_uv *loop = prepare->data;
+    (void)atomic_fetch_add_explicit(&loop->turn_count, 1, memory_order_relaxed);
+    (void)pthread_mutex_lock(&loop->lock);
+    loop->is_waiting = loop->queue_count == 0;
+    const bool waits = loop->is_waiting;
+    (void)pthread_mutex_unlock(&loop->lock);
+    if (waits) {
+        (void)uv_idle_stop(&loop->no_wait);
+    } else {
+        (void)uv_idle_start(&loop->no_wait, do_nothing);
+    }
+}
+
+static void on_behind_wait(uv_check_t *check)
+{
+    struct loop_uv *loop = check->data;
     (void)run_posts(loop);
     if (atomic_load(&loop->is_stopping)) {
         uv_stop(&loop->uv);
@@ -204,10 +260,18 @@ static const struct vy_loop_ops uv_ops = {
 
 /* ---- the loop ---- */
 
-static void on_turn(uv_prepare_t *turn)
+static void start_handles(struct loop_uv *loop)
 {
-    struct loop_uv *loop = turn->data;
-    (void)atomic_fetch_add_explicit(&loop->turn_count, 1, memory_order_relaxed);
+    (void)uv_poll_init(&loop->uv, &loop->wake, loop->wake_fd);
+    (void)uv_prepare_init(&loop->uv, &loop->before_wait);
+    (void)uv_idle_init(&loop->uv, &loop->no_wait);
+    (void)uv_check_init(&loop->uv, &loop->behind_wait);
+    loop->wake.data = loop;
+    loop->before_wait.data = loop;
+    loop->behind_wait.data = loop;
+    (void)uv_poll_start(&loop->wake, UV_READABLE, on_wake);
+    (void)uv_prepare_start(&loop->before_wait, on_before_wait);
+    (void)uv_check_start(&loop->behind_wait, on_behind_wait);
 }
 
 struct vy_err vy_loop_uv_new(struct vy_loop **out)
@@ -216,19 +280,22 @@ struct vy_err vy_loop_uv_new(struct vy_loop **out)
     if (loop == NULL) {
         return vy_error(VY_CODE_NOMEM, "loop");
     }
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->wake_fd < 0) {
+        const int sys = errno;
+        free(loop);
+        return vy_error_sys(VY_CODE_IO, sys, "loop");
+    }
     const int failed = uv_loop_init(&loop->uv);
     if (failed != 0) {
+        (void)close(loop->wake_fd);
         free(loop);
         return vy_error_sys(VY_CODE_IO, -failed, "loop");
     }
     loop->base.ops = &uv_ops;
     loop->base.clock = vy_clock_system();
     (void)pthread_mutex_init(&loop->lock, NULL);
-    (void)uv_async_init(&loop->uv, &loop->wake, on_wake);
-    (void)uv_prepare_init(&loop->uv, &loop->turn);
-    loop->wake.data = loop;
-    loop->turn.data = loop;
-    (void)uv_prepare_start(&loop->turn, on_turn);
+    start_handles(loop);
     *out = &loop->base;
     return vy_ok();
 }
@@ -242,7 +309,7 @@ void vy_loop_uv_stop(struct vy_loop *base)
 {
     struct loop_uv *loop = loop_of(base);
     atomic_store(&loop->is_stopping, true);
-    (void)uv_async_send(&loop->wake);
+    wake_up(loop);
 }
 
 uint64_t vy_loop_uv_turn_count(struct vy_loop *base)
@@ -286,13 +353,16 @@ void vy_loop_uv_free(struct vy_loop *base)
     while (run_posts(loop) > 0) { /* what they hold is freed by them alone */
     }
     uv_close((uv_handle_t *)&loop->wake, NULL);
-    uv_close((uv_handle_t *)&loop->turn, NULL);
+    uv_close((uv_handle_t *)&loop->before_wait, NULL);
+    uv_close((uv_handle_t *)&loop->no_wait, NULL);
+    uv_close((uv_handle_t *)&loop->behind_wait, NULL);
     for (size_t i = 0; i < VY_COUNT_OF(loop->signals) && loop->has_signals; i++) {
         uv_close((uv_handle_t *)&loop->signals[i], NULL);
     }
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* lets closed handles go */
     const int busy = uv_loop_close(&loop->uv);
     VY_ASSERT(busy == 0); /* timers and watches were freed before */
+    (void)close(loop->wake_fd);
     (void)pthread_mutex_destroy(&loop->lock);
     free(loop->queue);
     free(loop->running);
