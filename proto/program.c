@@ -289,7 +289,9 @@ static struct vy_err open_tls(struct running *running)
     if (files.certificate_path == NULL || files.key_path == NULL || files.ca_path == NULL) {
         return vy_error(VY_CODE_ARGUMENT, "node.certificate, node.key and node.ca belong together");
     }
-    return rpc_tls_context_new(&files, &running->env.tls);
+    VY_TRY(rpc_tls_context_new(&files, &running->env.tls));
+    return rpc_tls_context_check_own(running->env.tls, vy_config_text(config, "cluster.name"),
+                                     vy_config_text(config, "node.name"));
 }
 
 static void set_log(struct running *running)

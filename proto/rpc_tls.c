@@ -254,12 +254,10 @@ static const ASN1_STRING *only_identity(const GENERAL_NAMES *names)
     return found;
 }
 
-struct vy_err rpc_tls_read_identity(const SSL *ssl, const char *cluster, struct rpc_pipe_peer *out)
+/* Whom the certificate names. */
+static struct vy_err identity_of(const X509 *certificate, const char *cluster,
+                                 struct rpc_pipe_peer *out)
 {
-    X509 *certificate = SSL_get1_peer_certificate(ssl);
-    if (certificate == NULL) {
-        return tls_error(VY_CODE_DENIED, "no peer certificate");
-    }
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     const ASN1_STRING *uri = names == NULL ? NULL : only_identity(names);
     struct vy_err err = vy_error(VY_CODE_DENIED, "certificate without identity");
@@ -269,7 +267,30 @@ struct vy_err rpc_tls_read_identity(const SSL *ssl, const char *cluster, struct 
         err = rpc_tls_parse_identity(text, cluster, out);
     }
     GENERAL_NAMES_free(names);
-    X509_free(certificate);
     ERR_clear_error();
     return err;
+}
+
+struct vy_err rpc_tls_read_identity(const SSL *ssl, const char *cluster, struct rpc_pipe_peer *out)
+{
+    X509 *certificate = SSL_get1_peer_certificate(ssl);
+    if (certificate == NULL) {
+        return tls_error(VY_CODE_DENIED, "no peer certificate");
+    }
+    const struct vy_err err = identity_of(certificate, cluster, out);
+    X509_free(certificate);
+    return err;
+}
+
+struct vy_err rpc_tls_context_check_own(const struct rpc_tls_context *context, const char *cluster,
+                                        const char *node)
+{
+    struct rpc_pipe_peer self;
+    if (rpc_tls_context_expires_in_s(context) <= 0) {
+        return vy_error(VY_CODE_PRECONDITION, "node.certificate has expired");
+    }
+    VY_TRY(identity_of(SSL_CTX_get0_certificate(context->acceptor), cluster, &self));
+    return strcmp(self.node, node) == 0
+               ? vy_ok()
+               : vy_error(VY_CODE_PRECONDITION, "node.certificate is another node's");
 }

@@ -26,3 +26,8 @@ void rpc_tls_context_free(
     struct rpc_tls_context *context); /* NULL is allowed; after its links and servers */
 /* Seconds until this node's certificate ends, <= 0 when it has: for metrics. */
 int64_t rpc_tls_context_expires_in_s(const struct rpc_tls_context *context);
+/* C2: whether this node can be known by its own certificate, asked at the start.
+ * @errors PRECONDITION it has expired, or names another node; DENIED it names nobody of the cluster
+ */
+VY_CHECKED struct vy_err rpc_tls_context_check_own(const struct rpc_tls_context *context,
+                                                   const char *cluster, const char *node);

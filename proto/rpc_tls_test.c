@@ -389,9 +389,37 @@ static void files_that_do_not_fit_are_named(void **state)
     assert_null(context);
 }
 
+/* C2: a certificate that would be refused by everybody is refused at the start. */
+static void a_nodes_own_certificate_must_be_its_own_and_not_over(void **state)
+{
+    static const struct {
+        const char *certificate;
+        const char *cluster; /* NULL: that of the fixture */
+        const char *node;
+        enum vy_code code;
+    } rows[] = {
+        {"shard-1",       NULL,    "shard-1", VY_CODE_OK          },
+        {"shard-1",       NULL,    "shard-2", VY_CODE_PRECONDITION},
+        {"shard-1",       "other", "shard-1", VY_CODE_DENIED      },
+        {"other-cluster", NULL,    "shard-1", VY_CODE_DENIED      },
+        {"nameless",      NULL,    "shard-1", VY_CODE_DENIED      },
+        {"two-names",     NULL,    "shard-1", VY_CODE_DENIED      },
+        {"expired",       NULL,    "front-1", VY_CODE_PRECONDITION},
+    };
+    (void)state;
+    for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {
+        struct rpc_tls_context *context = rpc_certs_context(&certs, rows[i].certificate, "ca");
+        const char *cluster = rows[i].cluster == NULL ? "test" : rows[i].cluster;
+        assert_int_equal(rpc_tls_context_check_own(context, cluster, rows[i].node).code,
+                         rows[i].code);
+        rpc_tls_context_free(context);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_nodes_own_certificate_must_be_its_own_and_not_over),
         cmocka_unit_test(role_and_node_come_from_the_certificate),
         cmocka_unit_test(large_bodies_pass_both_ways),
         cmocka_unit_test(clients_without_a_good_certificate_are_refused_and_counted),

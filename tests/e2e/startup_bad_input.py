@@ -179,6 +179,19 @@ class Secrets(Startup):
         self.with_tls(self.expired())
         self.assert_refused(self.run_volary(), "expired")
 
+    def with_link_certificate(self, uri):
+        file, key = self.certificate("link", "-addext", "subjectAltName=URI:" + uri)
+        own = "node: {name: one, certificate: %s, key: %s, ca: %s}" % (file, key, file)
+        self.config.write_text(self.text.replace("node: {name: one}", own))
+
+    def test_the_link_certificate_of_another_node_or_cluster_is_refused_C2(self):
+        for uri, why in (("spiffe://start.test/meta/two", "another node's"), ("spiffe://elsewhere/meta/one", "another cluster")):
+            with self.subTest(uri):
+                self.with_link_certificate(uri)
+                self.assert_refused(self.run_volary(), why)
+        self.with_link_certificate("spiffe://start.test/meta/one")
+        self.start()
+
 
 class DataDirectory(Startup):
     def test_two_processes_share_no_directory_C5(self):
