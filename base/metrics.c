@@ -11,10 +11,9 @@
 #define HOOKS_MAX 16U
 #define METRICS_MAX 256U
 
-/* 1-2-5 steps from 100 us to 50 s: what waits on a disk and what waits on a person. */
-static const uint64_t bounds_us[] = {100,     200,     500,     1000,     2000,     5000,
-                                     10000,   20000,   50000,   100000,   200000,   500000,
-                                     1000000, 2000000, 5000000, 10000000, 20000000, 50000000};
+/* From what memory answers to what a person gives up on, in steps of about four: every bound is a
+ * line for each series in use, and a process has at most 2,000 lines. */
+static const uint64_t bounds_us[] = {200, 1000, 5000, 20000, 100000, 500000, 2000000, 10000000};
 #define BOUND_COUNT VY_COUNT_OF(bounds_us)
 
 struct stripe {
@@ -307,6 +306,19 @@ static void write_gauge(struct vy_buf *out, const struct vy_metric *metric, size
     vy_buf_append_byte(out, '\n');
 }
 
+/* Of a command or a call that nobody has made there is nothing to show. */
+static bool is_observed(const struct vy_metric *metric, size_t series)
+{
+    const struct histogram *stripes = &metric->histograms[series * STRIPE_COUNT];
+    uint64_t count = 0;
+    for (size_t i = 0; i < STRIPE_COUNT; i++) {
+        for (size_t b = 0; b <= BOUND_COUNT; b++) {
+            count += load(&stripes[i].buckets[b]);
+        }
+    }
+    return count > 0;
+}
+
 /* The count is the sum of what was read, so that the lines of one page agree. */
 static void write_histogram(struct vy_buf *out, const struct vy_metric *metric, size_t series)
 {
@@ -355,7 +367,9 @@ static void write_metric(struct vy_buf *out, const struct vy_metric *metric)
             write_gauge(out, metric, series);
             break;
         case VY_METRIC_HISTOGRAM:
-            write_histogram(out, metric, series);
+            if (metric->series_count == 1 || is_observed(metric, series)) {
+                write_histogram(out, metric, series);
+            }
             break;
         }
     }

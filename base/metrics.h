@@ -4,7 +4,8 @@
  * Counters, gauges and histograms for Prometheus. A metric's labels are closed sets, given when it
  * is made; a series is named by the indexes of its label values, so nothing from outside becomes a
  * label and nothing is looked up on the hot path. Counting is one relaxed atomic addition to a
- * stripe of the calling thread; stripes are summed when the page is written.
+ * stripe of the calling thread; stripes are summed when the page is written. A histogram's series
+ * is written from its first observation on.
  */
 #include "base/buf.h"
 

@@ -81,18 +81,50 @@ static void a_histogram_counts_up_to_and_with_each_bound(void **state)
     struct vy_metric *metric = NULL;
     assert_false(vy_failed(vy_metrics_new(&metrics)));
     assert_false(vy_failed(vy_metrics_add(metrics, &wait, &metric)));
-    vy_metric_observe_us(metric, 0, 99);
-    vy_metric_observe_us(metric, 0, 100);
-    vy_metric_observe_us(metric, 0, 101);
-    vy_metric_observe_us(metric, 0, 50000000);
-    vy_metric_observe_us(metric, 0, 50000001);
-    expect_page(metrics, "volary_wait_seconds_bucket{le=\"0.0001\"} 2\n"
-                         "volary_wait_seconds_bucket{le=\"0.0002\"} 3\n");
-    expect_page(metrics, "volary_wait_seconds_bucket{le=\"20\"} 3\n"
-                         "volary_wait_seconds_bucket{le=\"50\"} 4\n"
+    vy_metric_observe_us(metric, 0, 199);
+    vy_metric_observe_us(metric, 0, 200);
+    vy_metric_observe_us(metric, 0, 201);
+    vy_metric_observe_us(metric, 0, 10000000);
+    vy_metric_observe_us(metric, 0, 10000001);
+    expect_page(metrics, "volary_wait_seconds_bucket{le=\"0.0002\"} 2\n"
+                         "volary_wait_seconds_bucket{le=\"0.001\"} 3\n");
+    expect_page(metrics, "volary_wait_seconds_bucket{le=\"2\"} 3\n"
+                         "volary_wait_seconds_bucket{le=\"10\"} 4\n"
                          "volary_wait_seconds_bucket{le=\"+Inf\"} 5\n"
-                         "volary_wait_seconds_sum 100.000301\n"
+                         "volary_wait_seconds_sum 20.000601\n"
                          "volary_wait_seconds_count 5\n");
+    vy_metrics_free(metrics);
+}
+
+static size_t count_lines(struct vy_metrics *metrics)
+{
+    struct vy_buf out;
+    size_t lines = 0;
+    vy_buf_init(&out, 1U << 20);
+    vy_metrics_write(metrics, &out);
+    const struct vy_bytes page = vy_buf_bytes(&out);
+    for (size_t i = 0; i < page.len; i++) {
+        lines += page.data[i] == '\n' ? 1 : 0;
+    }
+    vy_buf_deinit(&out);
+    return lines;
+}
+
+static void a_histogram_shows_the_series_in_use(void **state)
+{
+    (void)state;
+    static const struct vy_metric_spec spec = {.name = "volary_call_seconds",
+                                               .help = "Calls.",
+                                               .kind = VY_METRIC_HISTOGRAM,
+                                               .labels = {{"proto", protos, 2}}};
+    struct vy_metrics *metrics = NULL;
+    struct vy_metric *metric = NULL;
+    assert_false(vy_failed(vy_metrics_new(&metrics)));
+    assert_false(vy_failed(vy_metrics_add(metrics, &spec, &metric)));
+    assert_int_equal(count_lines(metrics), 2); /* HELP and TYPE */
+    vy_metric_observe_us(metric, 1, 5);
+    expect_page(metrics, "volary_call_seconds_count{proto=\"smtp\"} 1\n");
+    assert_int_equal(count_lines(metrics), 13);
     vy_metrics_free(metrics);
 }
 
@@ -170,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_counter_has_a_line_per_pair_of_labels),
         cmocka_unit_test(a_gauge_in_milliseconds_is_written_in_seconds),
         cmocka_unit_test(a_histogram_counts_up_to_and_with_each_bound),
+        cmocka_unit_test(a_histogram_shows_the_series_in_use),
         cmocka_unit_test(threads_lose_no_count),
         cmocka_unit_test(series_are_limited_and_names_are_unique),
         cmocka_unit_test(lack_of_memory_is_an_error),
