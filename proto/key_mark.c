@@ -46,7 +46,9 @@ static struct vy_err read_mark(const char *path, struct mark *out, bool *is_ther
         return vy_ok();
     }
     if (fd < 0) {
-        return vy_error_sys(VY_CODE_IO, errno, "mark of the cluster key");
+        return vy_error_sys(VY_CODE_IO, errno,
+                            errno == ENOTDIR ? "data.dir is not a directory"
+                                             : "mark of the cluster key");
     }
     const ssize_t count = read(fd, out->text, sizeof(out->text));
     const int sys = errno;

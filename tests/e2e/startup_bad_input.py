@@ -201,7 +201,7 @@ class DataDirectory(Startup):
         self.assert_refused(second, "BUSY")
         self.assertIsNone(first.poll())
 
-    def test_the_directory_of_another_member_is_refused_C4(self):
+    def test_the_directory_of_another_member_or_key_is_refused_C4(self):
         self.config.write_text(self.text)
         process = self.start()
         process.terminate()
@@ -211,6 +211,9 @@ class DataDirectory(Startup):
                 self.config.write_text(self.text.replace(mine, other))
                 self.assert_refused(self.run_volary(), "the directory belongs to another", str(self.home / "data"))
         self.config.write_text(self.text)
+        self.secret(self.key, "a5" * 32 + "\n")
+        self.assert_refused(self.run_volary(), "event=meta.key.refused", str(self.key))
+        self.secret(self.key, "5a" * 32 + "\n")
         self.start()
 
     def test_a_directory_that_cannot_be_written_is_refused_C4(self):
@@ -225,7 +228,7 @@ class DataDirectory(Startup):
     def test_a_file_in_the_place_of_the_directory_is_refused_C4(self):
         self.config.write_text(self.text)
         (self.home / "data").write_text("")
-        self.assert_refused(self.run_volary(), "event=replica.open.refused", str(self.home / "data"))
+        self.assert_refused(self.run_volary(), "data.dir is not a directory")
 
 
 if __name__ == "__main__":
