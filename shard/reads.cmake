@@ -5,7 +5,7 @@ target_sources(shard PRIVATE append.c body.c deliver.c fetch.c fetch_message.c f
 
 if(VOLARY_TESTS)
   # The fixture is compiled into each of them: shard_testlib is declared behind this file.
-  foreach(test ingest fetch search)
+  foreach(test ingest fetch search outlines)
     volary_test(shard_${test}_test SOURCES ${test}_test.c reads_fixture.c LINK shard_testlib)
   endforeach()
   volary_fuzzer(fuzz_shard_reads SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_shard_reads.c reads_fixture.c
