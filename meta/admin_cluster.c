@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/codec.h"
 #include "meta/admin_private.h"
+#include <stdlib.h>
 
 #define NODE_SILENT_MS (90U * 1000) /* three registrations missed */
 
@@ -63,28 +64,134 @@ static struct vy_err add_meta_members(struct meta_call *call, struct admin_membe
     return vy_ok();
 }
 
-static struct vy_err add_nodes(struct meta_call *call, const struct node_row *nodes,
-                               size_t node_count, struct admin_member_status *members,
-                               size_t *count)
+/* ---- nodes that have registered ---- */
+
+struct status {
+    struct admin_cluster_status_reply reply;
+    struct admin_member_status *members; /* the reply's */
+    size_t shards_first;                 /* in members */
+    struct meta_probe *probes;           /* one a shard, in the order of members */
+    size_t probe_count;
+};
+
+/* By group, then as they are stored: by name. */
+static int compare_shards(const void *a, const void *b)
 {
-    const uint64_t now_ms = meta_now_ms(call->meta);
+    const struct node_row *left = a;
+    const struct node_row *right = b;
+    return left->group_id != right->group_id ? (left->group_id < right->group_id ? -1 : 1)
+                                             : vy_bytes_compare(left->node, right->node);
+}
+
+/* How it does is not known yet. */
+static struct vy_err add_shard(struct meta_call *call, struct status *status,
+                               const struct node_row *node)
+{
+    struct admin_member_status *member = &status->members[status->reply.members_count++];
+    *member = (struct admin_member_status){.group_id = node->group_id,
+                                           .node = node->node,
+                                           .address = node->link_address,
+                                           .role = VY_LIT("unreachable"),
+                                           .seen_ms = node->seen_ms};
+    status->probes[status->probe_count++] = (struct meta_probe){.group_id = node->group_id,
+                                                                .member_id = node->member_id,
+                                                                .node = node->node,
+                                                                .address = node->link_address};
+    return member_id_text(&call->arena, node->member_id, &member->member_id);
+}
+
+static struct vy_err add_shards(struct meta_call *call, struct status *status,
+                                const struct node_row *nodes, size_t node_count)
+{
+    struct node_row *shards = VY_ARENA_ARRAY(&call->arena, node_count + 1, struct node_row);
+    size_t count = 0;
+    status->probes = VY_ARENA_ARRAY(&call->arena, node_count + 1, struct meta_probe);
+    if (shards == NULL || status->probes == NULL) {
+        return vy_error(VY_CODE_LIMIT, "memory for shards");
+    }
     for (size_t i = 0; i < node_count; i++) {
-        const bool is_silent = now_ms > nodes[i].seen_ms + NODE_SILENT_MS;
-        struct admin_member_status *member = &members[(*count)++];
-        *member =
-            (struct admin_member_status){.group_id = nodes[i].group_id,
-                                         .node = nodes[i].node,
-                                         .address = nodes[i].link_address,
-                                         .role = is_silent ? VY_LIT("unreachable") : nodes[i].role,
-                                         .seen_ms = nodes[i].seen_ms};
-        VY_TRY(member_id_text(&call->arena, nodes[i].member_id, &member->member_id));
+        if (nodes[i].group_id != 0) {
+            shards[count++] = nodes[i];
+        }
+    }
+    qsort(shards, count, sizeof(shards[0]), compare_shards);
+    status->shards_first = status->reply.members_count;
+    for (size_t i = 0; i < count; i++) {
+        VY_TRY(add_shard(call, status, &shards[i]));
     }
     return vy_ok();
 }
 
-static struct vy_err read_status(struct meta_call *call, struct admin_cluster_status_reply *out)
+/* They serve nobody of the cluster: that they register is all that is known of them. */
+static struct vy_err add_frontends(struct meta_call *call, struct status *status,
+                                   const struct node_row *nodes, size_t node_count)
+{
+    const uint64_t now_ms = meta_now_ms(call->meta);
+    for (size_t i = 0; i < node_count; i++) {
+        if (nodes[i].group_id != 0) {
+            continue;
+        }
+        const bool is_silent = now_ms > nodes[i].seen_ms + NODE_SILENT_MS;
+        struct admin_member_status *member = &status->members[status->reply.members_count++];
+        *member =
+            (struct admin_member_status){.node = nodes[i].node,
+                                         .address = nodes[i].link_address,
+                                         .role = is_silent ? VY_LIT("unreachable") : nodes[i].role,
+                                         .seen_ms = nodes[i].seen_ms};
+    }
+    return vy_ok();
+}
+
+/* ---- shards, asked ---- */
+
+/* A term has one leader. A member that claims an older term has not heard that it was replaced. */
+static bool is_newest_claim(const struct status *status, const struct meta_probe *claim)
+{
+    for (size_t i = 0; i < status->probe_count; i++) {
+        const struct meta_probe *other = &status->probes[i];
+        if (other->group_id == claim->group_id && other->is_reached && other->leads &&
+            other->term > claim->term) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_shards(struct meta_call *call, struct status *status)
+{
+    for (size_t i = 0; i < status->probe_count; i++) {
+        const struct meta_probe *probe = &status->probes[i];
+        struct admin_member_status *member = &status->members[status->shards_first + i];
+        if (!probe->is_reached) {
+            continue;
+        }
+        member->role =
+            probe->leads && is_newest_claim(status, probe) ? VY_LIT("leader") : VY_LIT("follower");
+        member->term = probe->term;
+        member->commit_index = probe->commit_index;
+        member->applied_index = probe->applied_index;
+        member->seen_ms = meta_now_ms(call->meta);
+    }
+}
+
+static void status_on_probed(void *arg, struct vy_err err)
+{
+    struct meta_call *call = arg;
+    struct status *status = call->state;
+    if (vy_failed(err)) {
+        meta_call_fail(call, err);
+        return;
+    }
+    fill_shards(call, status);
+    meta_call_reply(call, &status->reply);
+}
+
+/* ---- status ---- */
+
+static struct vy_err read_status(struct meta_call *call, struct status *status)
 {
     const struct meta_view view = meta_call_view(call);
+    struct admin_cluster_status_reply *reply = &status->reply;
     const struct node_row *nodes = NULL;
     size_t node_count = 0;
     struct cluster_row cluster;
@@ -93,35 +200,48 @@ static struct vy_err read_status(struct meta_call *call, struct admin_cluster_st
     VY_TRY(cluster_get(&view, &cluster, &is_found));
     VY_TRY(counter_get(&view, &counter));
     VY_TRY(node_list(&view, &nodes, &node_count));
-    struct admin_member_status *members =
+    status->members =
         VY_ARENA_ARRAY(&call->arena, node_count + REPLICA_MEMBERS_MAX, struct admin_member_status);
-    if (members == NULL) {
+    if (status->members == NULL) {
         return vy_error(VY_CODE_LIMIT, "memory for members");
     }
-    out->members = members;
-    out->map_epoch = cluster.map_epoch;
-    out->feature_level = cluster.feature_level;
-    out->account_count = counter.account_count;
-    VY_TRY(hex_text(&call->arena, cluster.cluster_id, &out->cluster_id));
-    VY_TRY(add_meta_members(call, members, &out->members_count));
-    return add_nodes(call, nodes, node_count, members, &out->members_count);
+    reply->members = status->members;
+    reply->map_epoch = cluster.map_epoch;
+    reply->feature_level = cluster.feature_level;
+    reply->account_count = counter.account_count;
+    VY_TRY(hex_text(&call->arena, cluster.cluster_id, &reply->cluster_id));
+    VY_TRY(add_meta_members(call, status->members, &reply->members_count));
+    VY_TRY(add_shards(call, status, nodes, node_count));
+    return add_frontends(call, status, nodes, node_count);
 }
 
 static void status_now(struct meta_call *call)
 {
-    struct admin_cluster_status_reply reply = {.map_epoch = 0};
-    const struct vy_err err = read_status(call, &reply);
+    const struct meta_config *config = &call->meta->config;
+    struct status *status = VY_ARENA_NEW(&call->arena, struct status);
+    const struct vy_err err =
+        status == NULL ? vy_error(VY_CODE_LIMIT, "memory for status") : read_status(call, status);
     if (vy_failed(err)) {
         meta_call_fail(call, err);
         return;
     }
-    meta_call_reply(call, &reply);
+    call->state = status;
+    if (status->probe_count == 0) {
+        meta_call_reply(call, &status->reply);
+    } else if (config->probe == NULL) {
+        meta_call_fail(call, vy_error(VY_CODE_UNSUPPORTED, "shards cannot be asked here"));
+    } else {
+        config->probe->probe(config->probe_arg, status->probes, status->probe_count,
+                             status_on_probed, call);
+    }
 }
 
 void admin_get_status(struct meta_call *call)
 {
     meta_call_barrier(call, status_now);
 }
+
+/* ---- slots ---- */
 
 static struct vy_err read_slots(struct meta_call *call, struct admin_list_slots_reply *out)
 {

@@ -26,6 +26,7 @@ struct shard {
     struct account_fence_request last;
 };
 struct world {
+    struct meta_shard_links links;
     struct meta_fencer fencer;
     struct rpc_config rpc;
     struct meta_local *local;
@@ -99,9 +100,10 @@ static int set_up(void **state)
     static struct world world;
     struct world *w = &world;
     *w = (struct world){.is_answered = false};
-    meta_fencer_init(&w->fencer, &w->rpc);
+    meta_shard_links_init(&w->links, &w->rpc);
+    w->fencer.links = &w->links;
     w->local = meta_local_new(0, &meta_fencer_ops, &w->fencer);
-    w->fencer.meta = w->local->meta;
+    w->links.meta = w->local->meta;
     assert_false(vy_failed(rpc_inproc_new(&w->hub)));
     w->rpc = (struct rpc_config){.loop = &w->local->loop.base,
                                  .rng = &w->local->rng.base,
@@ -119,7 +121,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct world *w = *state;
-    meta_fencer_stop(&w->fencer);
+    meta_shard_links_stop(&w->links);
     for (size_t i = 0; i < SHARDS_MAX; i++) {
         if (w->shards[i].held != NULL) {
             rpc_server_call_fail(w->shards[i].held, vy_error(VY_CODE_CANCELLED, "over"), NULL, 0);
@@ -247,7 +249,7 @@ static void a_stop_ends_open_fences_and_refuses_new_ones(void **state)
     disable(w, "1");
     run_ms(w, 500);
     assert_false(w->is_answered);
-    meta_fencer_stop(&w->fencer);
+    meta_shard_links_stop(&w->links);
     assert_true(w->is_answered);
     assert_int_equal(w->err.code, VY_CODE_UNAVAILABLE);
     disable(w, "2");

@@ -39,6 +39,28 @@ struct meta_fence_ops {
                   void (*done)(void *done_arg, struct vy_err err), void *done_arg);
 };
 
+/*
+ * Asks members of groups of shards how they do, for the status of the cluster. `members` stays the
+ * caller's and valid until `done`, which comes once, from the loop, later: ok, with is_reached and
+ * what follows it filled in, or why nobody could be asked. Bounded in time: who is silent is not
+ * reached.
+ */
+struct meta_probe {
+    uint64_t group_id; /* whom, as it has registered */
+    uint64_t member_id;
+    struct vy_bytes node;
+    struct vy_bytes address;
+    bool is_reached;
+    bool leads; /* it says so */
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t applied_index;
+};
+struct meta_probe_ops {
+    void (*probe)(void *arg, struct meta_probe *members, size_t count,
+                  void (*done)(void *done_arg, struct vy_err err), void *done_arg);
+};
+
 struct meta_config {
     /* Borrowed for the object's life. */
     struct vy_clock *clock;
@@ -50,6 +72,8 @@ struct meta_config {
     struct vy_metrics *metrics;         /* NULL: nothing is counted */
     const struct meta_fence_ops *fence; /* NULL: shards learn by the watch alone */
     void *fence_arg;
+    const struct meta_probe_ops *probe; /* NULL: shards cannot be asked, status is UNSUPPORTED */
+    void *probe_arg;
     /* The groups of shards that a new cluster begins with; slots are split evenly, in this order.
      * Used by the first leader of an empty cluster. None: somebody else bootstraps. Copied. */
     const uint64_t *group_ids;

@@ -30,7 +30,9 @@ struct meta_role {
     struct meta *meta;              /* owned */
     struct rpc_server *server;      /* owned */
     struct vy_timer *metrics_timer; /* owned */
-    struct meta_fencer fencer;
+    struct meta_shard_links links;
+    struct meta_fencer fencer; /* by links */
+    struct meta_prober prober; /* by links */
     struct meta_admin_face admin;
     struct meta_role_metrics metrics;
     bool has_map; /* the cluster's first map was seen here */
@@ -228,24 +230,25 @@ static struct vy_err open_meta(struct meta_role *role)
     for (size_t i = 0; i < group_count && i < META_GROUPS_MAX; i++) {
         group_ids[i] = i + 1;
     }
-    const struct meta_config meta_config = {.clock = role->env->clock,
-                                            .rng = role->env->rng,
-                                            .loop = role->env->loop,
-                                            .log = role->env->log,
-                                            .workers = role->workers,
-                                            .key = role->key,
-                                            .metrics = role->env->metrics,
-                                            .fence = &meta_fencer_ops,
-                                            .fence_arg = &role->fencer,
-                                            .retention_ms =
-                                                vy_config_ms(config, "delete.retention_s"),
-                                            .quarantine_ms =
-                                                vy_config_ms(config, "delete.quarantine_s"),
-                                            .group_ids = group_ids,
-                                            .group_count = group_count,
-                                            .name_member = name_member,
-                                            .reaches_member = reaches_member,
-                                            .member_arg = role};
+    const struct meta_config meta_config = {
+        .clock = role->env->clock,
+        .rng = role->env->rng,
+        .loop = role->env->loop,
+        .log = role->env->log,
+        .workers = role->workers,
+        .key = role->key,
+        .metrics = role->env->metrics,
+        .fence = &meta_fencer_ops,
+        .fence_arg = &role->fencer,
+        .probe = &meta_prober_ops,
+        .probe_arg = &role->prober,
+        .retention_ms = vy_config_ms(config, "delete.retention_s"),
+        .quarantine_ms = vy_config_ms(config, "delete.quarantine_s"),
+        .group_ids = group_ids,
+        .group_count = group_count,
+        .name_member = name_member,
+        .reaches_member = reaches_member,
+        .member_arg = role};
     struct replica_member members[SETTINGS_MEMBERS_MAX];
     for (size_t i = 0; i < role->member_count; i++) {
         const struct settings_member *member = &role->members[i];
@@ -267,7 +270,7 @@ static struct vy_err open_meta(struct meta_role *role)
         .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
         .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms")};
     VY_TRY(meta_open(&meta_config, &replica, &role->meta));
-    role->fencer.meta = role->meta;
+    role->links.meta = role->meta;
     return vy_ok();
 }
 
@@ -312,7 +315,7 @@ static void role_free(struct role *base)
     }
     struct meta_role *role = role_of(base);
     meta_admin_face_close(&role->admin);
-    meta_fencer_stop(&role->fencer);
+    meta_shard_links_stop(&role->links);
     rpc_server_free(role->server);
     vy_timer_free(role->metrics_timer);
     meta_free(role->meta);
@@ -331,7 +334,9 @@ static struct vy_err role_start(const struct role_env *env, struct role **out)
     role->base.ops = &meta_role;
     role->env = env;
     role_rpc_config(env, &meta_role, &role->rpc);
-    meta_fencer_init(&role->fencer, &role->rpc);
+    meta_shard_links_init(&role->links, &role->rpc);
+    role->fencer.links = &role->links;
+    role->prober.links = &role->links;
     const struct vy_err err = open_all(role);
     if (vy_failed(err)) {
         role_free(&role->base);
@@ -354,7 +359,7 @@ static void stop_on_meta(void *arg)
 static void stop_on_drained(void *arg)
 {
     struct meta_role *role = arg;
-    meta_fencer_stop(&role->fencer);
+    meta_shard_links_stop(&role->links);
     meta_stop(role->meta, stop_on_meta, role);
 }
 

@@ -4,6 +4,7 @@
 #include "meta/admin.h"
 #include "meta/fence.h"
 #include "meta/meta.h"
+#include "meta/probe.h"
 #include "meta/role.h"
 #include "proto/grpc_server.h"
 #include "proto/settings.h"

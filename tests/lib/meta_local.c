@@ -2,7 +2,7 @@
 #include "tests/lib/meta_local.h"
 
 #include "base/assert.h"
-#include "meta/fsm.h"
+#include "meta/meta_private.h"
 #include "meta/password.h"
 #include "meta/tables.h"
 #include "proto/password_prep.h"
@@ -261,6 +261,12 @@ struct meta_local *meta_local_new(uint32_t scram_iterations, const struct meta_f
     build(local, scram_iterations, fence, fence_arg);
     meta_local_set_leader(local, true);
     return local;
+}
+
+void meta_local_set_probe(struct meta_local *local, const struct meta_probe_ops *probe, void *arg)
+{
+    local->meta->config.probe = probe;
+    local->meta->config.probe_arg = arg;
 }
 
 static void on_stopped(void *arg)

@@ -44,6 +44,8 @@ struct meta_local {
 /* scram_iterations 0: 4,096, so that tests are quick. A formed cluster without domains. */
 struct meta_local *meta_local_new(uint32_t scram_iterations, const struct meta_fence_ops *fence,
                                   void *fence_arg);
+/* Who is asked how the shards do; without, status of a cluster with shards is UNSUPPORTED. */
+void meta_local_set_probe(struct meta_local *local, const struct meta_probe_ops *probe, void *arg);
 void meta_local_free(struct meta_local *local);
 
 /* One call of META_METHODS. *reply is decoded into local->arena; untouched on errors. */
