@@ -379,6 +379,7 @@ static void put_format(const struct store_fixture *f, const uint8_t *value, size
     rocksdb_options_destroy(options);
 }
 
+/* C4 */
 static void a_newer_format_is_refused(void **state)
 {
     (void)state;

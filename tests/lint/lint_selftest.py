@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 import lint
+import rows
 
 HEAD = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 CLEAN = {
@@ -96,6 +97,37 @@ class Selftest(unittest.TestCase):
         for rule in ("layer", "owner", "banned", "door", "spdx", "todo", "generated", "log-event", "log-key", "log-page"):
             self.assertIn(rule, named)
             self.assertIn(rule, source)
+
+
+class Rows(unittest.TestCase):
+    """A page that is right has no faults, and each of these is found."""
+
+    def faults(self, change=lambda lines: lines, test="names_M1_and_all_others " + " ".join(rows.WANTED)):
+        lines = ["| %s | an answer | `mail/a_test.c` |" % row for row in rows.WANTED]
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for name, text in ((rows.PAGE, "\n".join(change(lines))), ("mail/a_test.c", test), ("mail/a.c", test)):
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+            return rows.faults_of(root)
+
+    def test_a_page_with_all_rows_is_fine(self):
+        self.assertEqual(self.faults(), [])
+
+    def test_what_is_missing_doubled_or_elsewhere_is_found(self):
+        first = rows.WANTED[0]
+        for change, word in ((lambda l: l[1:], "missing"), (lambda l: [*l, l[0]], "twice"), (lambda l: [*l, "| Z9 | x | `mail/a_test.c` |"], "none of"),
+                             (lambda l: ["| %s | x | `mail/b_test.c` |" % first, *l[1:]], "not there"),
+                             (lambda l: ["| %s | x | `mail/a.c` |" % first, *l[1:]], "no test"),
+                             (lambda l: ["| %s | x | none |" % first, *l[1:]], "no test"),
+                             (lambda l: ["| %s |  | `mail/a_test.c` |" % first, *l[1:]], "no answer")):
+            with self.subTest(word):
+                faults = self.faults(change)
+                self.assertTrue(faults and word in faults[-1], faults)
+
+    def test_a_test_that_only_says_a_longer_number_does_not_count(self):
+        faults = self.faults(test="S10 M11 " + " ".join(row for row in rows.WANTED if row not in ("S1", "M1")))
+        self.assertEqual([fault.split(": ")[2] for fault in faults], ["S1", "M1"], faults)
 
 
 if __name__ == "__main__":
