@@ -5,32 +5,41 @@
 /* A leader that is this far ahead of the counter is broken; numbers must not run out. */
 #define ACCOUNT_ID_STEP_MAX 1000000U
 
-static struct vy_bytes domain_of(struct vy_bytes address)
+/* A name is free if nobody has it, or had it so lately that mail for the old holder would come. */
+struct vy_err fsm_check_free(struct fsm_step *step, struct vy_bytes address, bool release)
 {
-    struct vy_bytes rest = address;
-    while (vy_bytes_find_byte(rest, '@', 0) != SIZE_MAX) {
-        rest = vy_bytes_from(rest, vy_bytes_find_byte(rest, '@', 0) + 1);
+    struct address_row there;
+    bool is_found = false;
+    VY_TRY(address_get(&step->view, address, &there, &is_found));
+    if (!is_found) {
+        return vy_ok();
     }
-    return rest;
+    if (there.kind == ADDRESS_KIND_RETIRED) {
+        return release || step->entry->time_ms >= there.kept_until_ms
+                   ? vy_ok()
+                   : fsm_refuse(
+                         step, META_OUTCOME_EXISTS,
+                         "%.*s belonged to a deleted account and is kept unused for %llu "
+                         "more seconds; an account with --release-address may have it now",
+                         VY_PRI(address),
+                         (unsigned long long)((there.kept_until_ms - step->entry->time_ms) / 1000 +
+                                              1));
+    }
+    return fsm_refuse(step, META_OUTCOME_EXISTS, "%s %.*s exists already",
+                      there.kind == ADDRESS_KIND_ALIAS ? "alias" : "account", VY_PRI(address));
 }
 
 static struct vy_err check_address(struct fsm_step *step, struct vy_bytes address,
                                    struct domain_row *domain)
 {
-    const struct vy_bytes name = domain_of(address);
-    struct address_row there;
+    const struct vy_bytes name = fsm_domain_of(address);
     bool is_found = false;
     VY_TRY(domain_get(&step->view, name, domain, &is_found));
     if (!is_found) {
         return fsm_refuse(step, META_OUTCOME_NOT_FOUND,
                           "domain %.*s does not exist: create it first", VY_PRI(name));
     }
-    VY_TRY(address_get(&step->view, address, &there, &is_found));
-    if (!is_found) {
-        return vy_ok();
-    }
-    return fsm_refuse(step, META_OUTCOME_EXISTS, "%s %.*s exists already",
-                      there.kind == ADDRESS_KIND_ALIAS ? "alias" : "account", VY_PRI(address));
+    return fsm_check_free(step, address, step->command->account_create->release_address);
 }
 
 static struct vy_err check_create(struct fsm_step *step, struct domain_row *domain,
@@ -103,39 +112,6 @@ struct vy_err account_apply_create(struct fsm_step *step)
     fsm_tell_account(step, &account);
     fsm_tell_address(step, account.address);
     return vy_ok();
-}
-
-/* ---- state ---- */
-
-/* DEL-1: which state may follow which by SetAccountState. Deleting has commands of its own. */
-static bool may_become(uint32_t from, uint32_t to)
-{
-    return (from == ACCOUNT_STATE_ACTIVE || from == ACCOUNT_STATE_LOGIN_DISABLED) &&
-           (to == ACCOUNT_STATE_ACTIVE || to == ACCOUNT_STATE_LOGIN_DISABLED);
-}
-
-struct vy_err account_apply_state(struct fsm_step *step)
-{
-    const struct cmd_account_state *cmd = step->command->account_state;
-    struct meta_account_row account;
-    VY_TRY(fsm_find_account(step, cmd->account_id, &account));
-    if (fsm_is_refused(step)) {
-        return vy_ok();
-    }
-    if (!may_become(account.state, cmd->state)) {
-        return fsm_refuse(step, META_OUTCOME_PRECONDITION,
-                          "the account's state does not allow this: it is being deleted");
-    }
-    if (fsm_is_dry(step)) {
-        return vy_ok();
-    }
-    if (cmd->state == ACCOUNT_STATE_LOGIN_DISABLED && account.state == ACCOUNT_STATE_ACTIVE) {
-        account.epoch++; /* sessions end (LOGIN-5, DEL-6) */
-    }
-    account.state = cmd->state;
-    account.disabled_text = cmd->text;
-    fsm_tell_account(step, &account);
-    return fsm_put_account(step, &account);
 }
 
 struct vy_err account_apply_quota(struct fsm_step *step)

@@ -62,6 +62,7 @@ static void create_propose(struct meta_call *call)
     struct cmd_account_create body = {.address = write->name,
                                       .quota_bytes = request->quota_bytes,
                                       .wrapped_key = vy_bytes(wrapped, sizeof(wrapped)),
+                                      .release_address = request->release_address,
                                       .credential = &write->secret->verifier.row};
     struct vy_err err = choose_id(call, &body.account_id);
     if (!vy_failed(err)) {

@@ -66,6 +66,10 @@ static struct vy_bytes action_text(enum audit_action action)
         return VY_LIT("domain.delete");
     case AUDIT_ACTION_ACCOUNT_CREATE:
         return VY_LIT("account.create");
+    case AUDIT_ACTION_ACCOUNT_DELETE:
+        return VY_LIT("account.delete");
+    case AUDIT_ACTION_ACCOUNT_RESTORE:
+        return VY_LIT("account.restore");
     case AUDIT_ACTION_ACCOUNT_STATE:
         return VY_LIT("account.state");
     case AUDIT_ACTION_ACCOUNT_PASSWORD:

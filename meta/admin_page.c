@@ -99,7 +99,7 @@ struct vy_err admin_text_u64(struct vy_arena *arena, uint64_t value, struct vy_b
     return vy_ok();
 }
 
-static struct vy_bytes state_text(uint32_t state)
+struct vy_bytes admin_state_text(uint32_t state)
 {
     switch ((enum account_state)state) {
     case ACCOUNT_STATE_ACTIVE:
@@ -123,11 +123,12 @@ struct vy_err admin_fill_account(const struct meta_view *view, const struct meta
 {
     const uint16_t slot = vy_slot_of_account(row->id);
     *out = (struct admin_account){.account = row->address,
-                                  .state = state_text(row->state),
+                                  .state = admin_state_text(row->state),
                                   .created_ms = row->created_ms,
                                   .quota_bytes = row->quota_bytes,
                                   .epoch = row->epoch,
                                   .disabled_text = row->disabled_text,
+                                  .restore_until_ms = row->restore_until_ms,
                                   .group_id = meta_group_of_slot(cluster, slot),
                                   .slot = slot};
     return admin_text_u64(view->arena, row->id, &out->id);

@@ -11,10 +11,12 @@ struct admin_write {
     const struct admin_write_options *options; /* never NULL */
     struct vy_bytes name;                      /* canonical: whom or what it is about */
     struct vy_bytes detail;                    /* for the audit record */
+    struct vy_bytes subject;                   /* of the audit record; empty: name */
     struct meta_account_row account;           /* when it is about an account */
     struct meta_command command;
     struct admin_secret *secret; /* when it makes a credential */
     bool sets_quota;             /* the fence takes the quota along */
+    bool erases;                 /* the fence erases */
 };
 
 /* ---- beginning and ending ---- */
@@ -78,6 +80,7 @@ VY_CHECKED struct vy_err admin_fill_account(const struct meta_view *view,
                                             const struct meta_account_row *row,
                                             const struct cluster_row *cluster,
                                             struct admin_account *out);
+struct vy_bytes admin_state_text(uint32_t state);
 struct vy_bytes admin_verdict_text(enum login_verdict verdict);
 struct vy_bytes admin_protocol_text(uint32_t protocol);
 struct vy_bytes admin_mechanism_text(uint32_t mechanism);
@@ -94,6 +97,12 @@ void admin_get_account(struct meta_call *call);
 void admin_set_account_state(struct meta_call *call);
 void admin_set_password(struct meta_call *call);
 void admin_set_quota(struct meta_call *call);
+void admin_prepare_delete(struct meta_call *call);
+void admin_delete_account(struct meta_call *call);
+void admin_restore_account(struct meta_call *call);
+void admin_list_jobs(struct meta_call *call);
+void admin_get_job(struct meta_call *call);
+void admin_verify_certificate(struct meta_call *call);
 void admin_create_alias(struct meta_call *call);
 void admin_list_aliases(struct meta_call *call);
 void admin_delete_alias(struct meta_call *call);

@@ -86,7 +86,8 @@ static struct vy_err seal_record(struct meta_call *call, uint64_t account_id)
     const struct admin_body body = {.actor_kind = call->actor.kind,
                                     .actor = call->actor.name,
                                     .peer = call->actor.peer,
-                                    .subject = write->name,
+                                    .subject =
+                                        write->subject.len > 0 ? write->subject : write->name,
                                     .detail = write->detail,
                                     .reason = write->options->reason};
     struct seal_key key;
@@ -144,6 +145,16 @@ static void fence_on_done(void *arg, struct vy_err err)
 {
     struct meta_call *call = arg;
     if (vy_failed(err)) {
+        if (admin_write_of(call)->erases) {
+            const char *text = vy_arena_printf(
+                &call->arena,
+                "the delete is decided (intent %llu), but the account's group could not be told "
+                "yet: it goes on by itself, see `volaryctl job list`",
+                (unsigned long long)call->result.job_id);
+            meta_call_fail_text(call, vy_error(VY_CODE_UNAVAILABLE, "group was not told"),
+                                text == NULL ? "group was not told" : text);
+            return;
+        }
         meta_call_fail_text(call, vy_error(VY_CODE_UNAVAILABLE, "account's group was not told"),
                             "the change is made, but the account's group could not be told: open "
                             "sessions may live on; repeat the command");
@@ -165,6 +176,7 @@ static struct vy_err read_fence(struct meta_call *call, struct meta_fence *fence
         .account_epoch = write->account.epoch,
         .group_id = meta_group_of_slot(&cluster, vy_slot_of_account(write->account.id)),
         .set_quota = write->sets_quota,
+        .erase = write->erases,
         .quota_bytes = write->account.quota_bytes};
     return vy_ok();
 }

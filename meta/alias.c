@@ -15,18 +15,6 @@ static struct vy_err find_domain(struct fsm_step *step, struct vy_bytes address,
                                  "domain %.*s does not exist: create it first", VY_PRI(name));
 }
 
-static struct vy_err check_free(struct fsm_step *step, struct vy_bytes address)
-{
-    struct address_row there;
-    bool is_found = false;
-    VY_TRY(address_get(&step->view, address, &there, &is_found));
-    if (!is_found) {
-        return vy_ok();
-    }
-    return fsm_refuse(step, META_OUTCOME_EXISTS, "%s %.*s exists already",
-                      there.kind == ADDRESS_KIND_ALIAS ? "alias" : "account", VY_PRI(address));
-}
-
 static struct vy_err check_targets(struct fsm_step *step, const struct cmd_alias_create *cmd)
 {
     enum directory_verdict verdict = DIRECTORY_ALIAS_OK;
@@ -58,6 +46,19 @@ static struct vy_err check_targets(struct fsm_step *step, const struct cmd_alias
     return vy_error(VY_CODE_INTERNAL, "verdict on an alias");
 }
 
+/* The way back: from an account to the aliases that lead to it (DEL-7). */
+static void index_targets(struct fsm_step *step, const struct alias_row *alias, bool is_kept)
+{
+    for (size_t i = 0; i < alias->targets_count; i++) {
+        const struct meta_key key = meta_key_target(alias->targets[i], alias->address);
+        if (is_kept) {
+            txn_put(step->txn, META_FAMILY_ALIAS_TARGET, meta_key_bytes(&key), VY_LIT("1"));
+        } else {
+            txn_delete(step->txn, META_FAMILY_ALIAS_TARGET, meta_key_bytes(&key));
+        }
+    }
+}
+
 static struct vy_err put_alias(struct fsm_step *step, const struct cmd_alias_create *cmd)
 {
     const struct meta_key key = meta_key_address(cmd->address);
@@ -67,6 +68,7 @@ static struct vy_err put_alias(struct fsm_step *step, const struct cmd_alias_cre
                                     .targets = cmd->targets,
                                     .created_ms = step->entry->time_ms};
     VY_TRY(fsm_put(step, META_FAMILY_ADDRESS, meta_key_bytes(&key), &address_row_desc, &address));
+    index_targets(step, &alias, true);
     return fsm_put(step, META_FAMILY_ALIAS, meta_key_bytes(&key), &alias_row_desc, &alias);
 }
 
@@ -79,7 +81,7 @@ struct vy_err alias_apply_create(struct fsm_step *step)
         VY_TRY(find_domain(step, cmd->address, &domain));
     }
     if (!fsm_is_refused(step)) {
-        VY_TRY(check_free(step, cmd->address));
+        VY_TRY(fsm_check_free(step, cmd->address, /* release = */ false));
     }
     if (!fsm_is_refused(step)) {
         VY_TRY(check_targets(step, cmd));
@@ -109,6 +111,10 @@ static struct vy_err delete_alias(struct fsm_step *step, struct vy_bytes address
     if (fsm_is_dry(step)) {
         return vy_ok();
     }
+    struct alias_row alias;
+    bool is_found = false;
+    VY_TRY(alias_get(&step->view, address, &alias, &is_found));
+    index_targets(step, &alias, false);
     domain.alias_count -= domain.alias_count > 0 ? 1 : 0;
     txn_delete(step->txn, META_FAMILY_ADDRESS, meta_key_bytes(&key));
     txn_delete(step->txn, META_FAMILY_ALIAS, meta_key_bytes(&key));

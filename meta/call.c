@@ -237,6 +237,7 @@ void meta_call_propose(struct meta_call *call, const struct meta_command *comman
 struct background {
     struct meta *meta;
     meta_background_fn done;
+    void *arg;
 };
 
 static void background_on_committed(void *arg, struct vy_err err, struct vy_bytes bytes)
@@ -249,7 +250,7 @@ static void background_on_committed(void *arg, struct vy_err err, struct vy_byte
     if (!vy_failed(err)) {
         err = vy_pb_decode(&meta_result_desc, &arena, bytes, &result);
     }
-    background->done(meta, err, &result);
+    background->done(meta, background->arg, err, &result);
     vy_arena_deinit(&arena);
     free(background);
     meta->stats.calls_open--;
@@ -257,7 +258,7 @@ static void background_on_committed(void *arg, struct vy_err err, struct vy_byte
 }
 
 void meta_propose_background(struct meta *meta, const struct meta_command *command,
-                             meta_background_fn done)
+                             meta_background_fn done, void *arg)
 {
     struct background *background = calloc(1, sizeof(*background));
     struct vy_buf buf;
@@ -265,7 +266,7 @@ void meta_propose_background(struct meta *meta, const struct meta_command *comma
     struct vy_err err = background == NULL ? vy_error(VY_CODE_NOMEM, "command")
                                            : vy_pb_encode(&meta_command_desc, command, &buf);
     if (!vy_failed(err)) {
-        *background = (struct background){.meta = meta, .done = done};
+        *background = (struct background){.meta = meta, .done = done, .arg = arg};
         err = meta->group->ops->propose(meta->group, vy_buf_bytes(&buf), /* reserve = */ true,
                                         background_on_committed, background);
     }
@@ -276,5 +277,5 @@ void meta_propose_background(struct meta *meta, const struct meta_command *comma
     }
     free(background);
     const struct meta_result none = {.outcome = META_OUTCOME_NONE};
-    done(meta, err, &none);
+    done(meta, arg, err, &none);
 }

@@ -15,6 +15,10 @@ static struct vy_err find_exact(const struct meta_view *view, struct vy_bytes ad
     if (!is_found) {
         return vy_ok();
     }
+    if (row.kind == ADDRESS_KIND_RETIRED) { /* P8: nobody's mail, the catch-all's neither */
+        out->is_retired = true;
+        return vy_ok();
+    }
     if (row.kind == ADDRESS_KIND_ALIAS) {
         out->kind = DIRECTORY_ALIAS;
         VY_TRY(alias_get(view, address, &out->alias, &is_found));
@@ -72,10 +76,10 @@ struct vy_err directory_lookup(const struct meta_view *view, struct vy_bytes add
     }
     out->kind = DIRECTORY_UNKNOWN;
     VY_TRY(find_exact(view, address, out));
-    if (out->kind == DIRECTORY_UNKNOWN) {
+    if (out->kind == DIRECTORY_UNKNOWN && !out->is_retired) {
         VY_TRY(find_without_detail(view, address, at, out));
     }
-    if (out->kind == DIRECTORY_UNKNOWN && domain.catch_all.len > 0) {
+    if (out->kind == DIRECTORY_UNKNOWN && !out->is_retired && domain.catch_all.len > 0) {
         VY_TRY(find_exact(view, domain.catch_all, out));
         out->is_catch_all = true;
     }

@@ -18,6 +18,7 @@ enum directory_kind {
 struct directory_entry {
     enum directory_kind kind;
     bool is_catch_all;
+    bool is_retired;                 /* UNKNOWN: a deleted account had the address */
     struct meta_account_row account; /* of DIRECTORY_ACCOUNT */
     struct alias_row alias;          /* of DIRECTORY_ALIAS */
     struct vy_bytes detail;          /* what stood behind '+' and was not part of the name */

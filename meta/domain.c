@@ -11,7 +11,7 @@ static struct vy_err check_catch_all(struct fsm_step *step, struct vy_bytes doma
         return vy_ok();
     }
     VY_TRY(address_get(&step->view, address, &row, &is_found));
-    if (!is_found) {
+    if (!is_found || row.kind == ADDRESS_KIND_RETIRED) {
         return fsm_refuse(step, META_OUTCOME_NOT_FOUND,
                           "catch-all %.*s does not exist: create it first", VY_PRI(address));
     }

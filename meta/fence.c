@@ -44,7 +44,8 @@ static struct vy_err send_fence(struct meta_fencer *fencer, const struct meta_fe
     const struct account_fence_request request = {.account_id = fence->account_id,
                                                   .account_epoch = fence->account_epoch,
                                                   .quota_bytes = fence->quota_bytes,
-                                                  .set_quota = fence->set_quota};
+                                                  .set_quota = fence->set_quota,
+                                                  .erase = fence->erase};
     const struct rpc_call_options options = {.deadline_ms = META_FENCE_DEADLINE_MS,
                                              .idempotent = true};
     struct rpc_group *group = NULL;

@@ -49,6 +49,15 @@ struct vy_err fsm_check_address(struct fsm_step *step, struct vy_bytes address)
     return is_address ? vy_ok() : fsm_refuse(step, META_OUTCOME_ARGUMENT, "not an address");
 }
 
+struct vy_bytes fsm_domain_of(struct vy_bytes address)
+{
+    struct vy_bytes rest = address;
+    while (vy_bytes_find_byte(rest, '@', 0) != SIZE_MAX) {
+        rest = vy_bytes_from(rest, vy_bytes_find_byte(rest, '@', 0) + 1);
+    }
+    return rest;
+}
+
 struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
                                struct meta_account_row *account)
 {
@@ -120,6 +129,9 @@ static const struct command_kind command_kinds[] = {
     KIND(domain_delete,       AUDIT_ACTION_DOMAIN_DELETE, domain_apply_delete),
     KIND(account_create,      AUDIT_ACTION_ACCOUNT_CREATE, account_apply_create),
     KIND(account_state,       AUDIT_ACTION_ACCOUNT_STATE, account_apply_state),
+    KIND(account_delete,      AUDIT_ACTION_ACCOUNT_DELETE, account_apply_delete),
+    KIND(account_restore,     AUDIT_ACTION_ACCOUNT_RESTORE, account_apply_restore),
+    KIND(erase_step,          AUDIT_ACTION_NONE, erase_apply_step),
     KIND(account_password,    AUDIT_ACTION_ACCOUNT_PASSWORD, credential_apply_password),
     KIND(account_quota,       AUDIT_ACTION_ACCOUNT_QUOTA, account_apply_quota),
     KIND(alias_create,        AUDIT_ACTION_ALIAS_CREATE, alias_apply_create),

@@ -5,7 +5,8 @@
  * ids and key material are in the command, the time is the entry's. Knows neither links nor
  * threads; what changed is handed out as events, in the order of the log.
  *
- * One file per concern: domain.c account.c alias.c credential.c login.c audit.c topology.c.
+ * One file per concern: domain.c account.c lifecycle.c erase.c references.c alias.c credential.c
+ * login.c audit.c topology.c.
  */
 #include "meta/tables.h"
 #include "proto/meta.pb.h"
@@ -22,6 +23,26 @@
 #define META_LOGIN_KEEP_MS (30ULL * 24 * 60 * 60 * 1000) /* LOGIN-2 */
 #define META_LAST_USED_STEP_MS (60U * 1000) /* how exact an app password's last use is */
 #define META_NO_ACCOUNT 0U                  /* logins of unknown names are rows of this one */
+
+/*
+ * DEL-1: what may happen to an account, as one table (lifecycle.c).
+ */
+enum lifecycle_cause {
+    LIFECYCLE_ENABLE,
+    LIFECYCLE_DISABLE,
+    LIFECYCLE_SOFT_DELETE,
+    LIFECYCLE_RESTORE, /* to the state before the soft delete, within its time */
+    LIFECYCLE_EXPIRE,  /* that time is over */
+    LIFECYCLE_DELETE,
+    LIFECYCLE_ERASED, /* the job has ended */
+};
+/* False: there is no such edge. */
+bool lifecycle_next(enum account_state from, enum lifecycle_cause cause, enum account_state *to);
+
+#define META_REFERENCES_MAX 100U /* aliases that one delete leaves; their rows are rewritten */
+/* The aliases, and the domain, that name an account's address; at most META_REFERENCES_MAX + 1. */
+VY_CHECKED struct vy_err references_list(const struct meta_view *view, struct vy_bytes address,
+                                         const struct vy_bytes **out, size_t *out_count);
 
 /* What caches must know of; index of the entry that did it. */
 struct fsm_event {

@@ -27,6 +27,9 @@ VY_CHECKED struct vy_err domain_apply_delete(struct fsm_step *step);
 VY_CHECKED struct vy_err account_apply_create(struct fsm_step *step);
 VY_CHECKED struct vy_err account_apply_state(struct fsm_step *step);
 VY_CHECKED struct vy_err account_apply_quota(struct fsm_step *step);
+VY_CHECKED struct vy_err account_apply_delete(struct fsm_step *step);
+VY_CHECKED struct vy_err account_apply_restore(struct fsm_step *step);
+VY_CHECKED struct vy_err erase_apply_step(struct fsm_step *step);
 VY_CHECKED struct vy_err alias_apply_create(struct fsm_step *step);
 VY_CHECKED struct vy_err alias_apply_delete(struct fsm_step *step);
 VY_CHECKED struct vy_err credential_apply_password(struct fsm_step *step);
@@ -39,6 +42,14 @@ VY_CHECKED struct vy_err topology_apply_register(struct fsm_step *step);
 /* Writes a main or app credential under the account's next number, into *account too. */
 VY_CHECKED struct vy_err credential_put_new(struct fsm_step *step, struct meta_account_row *account,
                                             const struct new_credential *secret);
+
+/* Deleting, in the intent's entry: all rows of the account by the registry of tables.h, and the job
+ * (account->job_id) that does the rest. */
+VY_CHECKED struct vy_err erase_begin(struct fsm_step *step, struct meta_account_row *account,
+                                     uint64_t quarantine_ms);
+/* DEL-7: takes the account out of what names it, or refuses with the list of it. */
+VY_CHECKED struct vy_err references_drop(struct fsm_step *step,
+                                         const struct meta_account_row *account, bool cascade);
 
 /* Appends one record to the chain; sequence and hash are filled here. */
 VY_CHECKED struct vy_err audit_append(struct fsm_step *step, struct audit_row *record);
@@ -59,6 +70,10 @@ VY_CHECKED struct vy_err fsm_put(struct fsm_step *step, unsigned family, struct 
 /* Names of new rows: the leader sends canonical ones, and the keys rest on their length. */
 VY_CHECKED struct vy_err fsm_check_domain_name(struct fsm_step *step, struct vy_bytes name);
 VY_CHECKED struct vy_err fsm_check_address(struct fsm_step *step, struct vy_bytes address);
+struct vy_bytes fsm_domain_of(struct vy_bytes address);
+/* A name for a new account or alias; release: although its quarantine is not over. */
+VY_CHECKED struct vy_err fsm_check_free(struct fsm_step *step, struct vy_bytes address,
+                                        bool release);
 /* The account that an operator's command names; refuses when there is none or it is going. */
 VY_CHECKED struct vy_err fsm_find_account(struct fsm_step *step, uint64_t account_id,
                                           struct meta_account_row *account);

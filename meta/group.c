@@ -37,6 +37,14 @@ static const struct store_reader *group_newest(struct meta_group *group)
     return store_newest(replica_store(replica_of(group)));
 }
 
+static struct vy_err group_compact(struct meta_group *group, unsigned family, struct vy_bytes from,
+                                   struct vy_bytes to)
+{
+    struct store *store = replica_store(replica_of(group));
+    VY_TRY(store_flush(store));
+    return store_compact(store, family, from, to);
+}
+
 static bool group_is_leader(struct meta_group *group)
 {
     return replica_is_leader(replica_of(group));
@@ -73,6 +81,7 @@ static const struct meta_group_ops replica_group_ops = {
     .barrier = group_barrier,
     .snapshot = group_snapshot,
     .newest = group_newest,
+    .compact = group_compact,
     .is_leader = group_is_leader,
     .leader_hint = group_leader_hint,
     .get_status = group_get_status,

@@ -17,6 +17,10 @@ struct meta_group_ops {
     struct vy_err (*snapshot)(struct meta_group *group, struct store_snapshot **out,
                               uint64_t *applied_index);
     const struct store_reader *(*newest)(struct meta_group *group);
+    /* Rewrites this member's files so that deleted rows of a range leave them. @thread any
+     * @blocks for the disk */
+    struct vy_err (*compact)(struct meta_group *group, unsigned family, struct vy_bytes from,
+                             struct vy_bytes to);
     bool (*is_leader)(struct meta_group *group);
     bool (*leader_hint)(struct meta_group *group, struct replica_member *out);
     void (*get_status)(struct meta_group *group, struct replica_status *out);

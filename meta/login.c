@@ -166,6 +166,8 @@ static struct vy_err check_once(struct fsm_step *step, const struct cmd_login *c
 struct vy_err login_apply(struct fsm_step *step)
 {
     const struct cmd_login *cmd = step->command->login;
+    struct meta_account_row account;
+    bool is_known = false;
     if (cmd->tuple_hash.len != META_TUPLE_BYTES) {
         return vy_error(VY_CODE_CORRUPT, "tuple of a login");
     }
@@ -186,5 +188,7 @@ struct vy_err login_apply(struct fsm_step *step)
                                .sealed = cmd->sealed};
     VY_TRY(audit_append(step, &record));
     step->result.account_id = cmd->account_id;
-    return note_login(step, cmd);
+    VY_TRY(account_get(&step->view, cmd->account_id, &account, &is_known));
+    /* P8: what was decided before a delete writes no row behind it. */
+    return is_known && account.state >= ACCOUNT_STATE_ERASING ? vy_ok() : note_login(step, cmd);
 }

@@ -15,6 +15,16 @@ uint32_t meta_scram_iterations(const struct meta *meta)
                                               : meta->config.scram_iterations;
 }
 
+uint64_t meta_retention_ms(const struct meta *meta)
+{
+    return meta->config.retention_ms == 0 ? META_RETENTION_MS : meta->config.retention_ms;
+}
+
+uint64_t meta_quarantine_ms(const struct meta *meta)
+{
+    return meta->config.quarantine_ms == 0 ? META_QUARANTINE_MS : meta->config.quarantine_ms;
+}
+
 uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot)
 {
     for (size_t i = 0; i < cluster->slots_count; i++) {
@@ -27,8 +37,10 @@ uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot)
 
 /* ---- leading ---- */
 
-static void bootstrap_done(struct meta *meta, struct vy_err err, const struct meta_result *result)
+static void bootstrap_done(struct meta *meta, void *arg, struct vy_err err,
+                           const struct meta_result *result)
 {
+    (void)arg;
     if (vy_failed(err)) {
         vy_log(meta->config.log, VY_LOG_WARN, "meta.bootstrap.failed", VY_LOG_ERR(err));
         return;
@@ -58,7 +70,7 @@ static void propose_bootstrap(struct meta *meta)
         .slots = spans,
         .feature_level = VY_MAX(meta->config.feature_level, 1)};
     const struct meta_command command = {.version = META_COMMAND_VERSION, .bootstrap = &bootstrap};
-    meta_propose_background(meta, &command, bootstrap_done);
+    meta_propose_background(meta, &command, bootstrap_done, NULL);
 }
 
 static void bootstrap_if_new(struct meta *meta)
@@ -90,6 +102,7 @@ static void lead_on_barrier(void *arg, struct vy_err err)
     meta->next_account_id = 0;
     vy_log(meta->config.log, VY_LOG_INFO, "meta.leader.ready", VY_U64("raft.term", meta->term));
     bootstrap_if_new(meta);
+    erase_saga_kick(meta->saga); /* DEL-5: what earlier leaders have begun */
 }
 
 static void meta_on_leader_change(void *arg, bool is_leader, uint64_t term)
@@ -149,8 +162,10 @@ const char *meta_leader_hint(const struct meta *meta)
 
 /* ---- folded refusals ---- */
 
-static void fold_done(struct meta *meta, struct vy_err err, const struct meta_result *result)
+static void fold_done(struct meta *meta, void *arg, struct vy_err err,
+                      const struct meta_result *result)
 {
+    (void)arg;
     (void)result;
     if (vy_failed(err)) { /* LOGIN-3: only a count is lost, and that is said */
         vy_log(meta->config.log, VY_LOG_WARN, "meta.login.count_lost", VY_LOG_ERR(err));
@@ -166,7 +181,7 @@ static void fold_on_timer(void *arg)
         if (fold->folded_count > 0) {
             const struct meta_command command = {.version = META_COMMAND_VERSION,
                                                  .login = &fold->command};
-            meta_propose_background(meta, &command, fold_done);
+            meta_propose_background(meta, &command, fold_done, NULL);
         }
         free(fold);
         fold = login_folds_take(&meta->folds, now_ms);
@@ -180,6 +195,7 @@ static struct vy_err build(struct meta *meta)
 {
     VY_TRY(meta_metrics_init(meta->config.metrics, &meta->metrics));
     VY_TRY(meta_watch_new(&meta->watch));
+    VY_TRY(erase_saga_new(meta, &meta->saga));
     meta->fold_timer = vy_timer_new(meta->config.loop, fold_on_timer, meta);
     if (meta->fold_timer == NULL) {
         return vy_error(VY_CODE_NOMEM, "timer of meta");
@@ -303,6 +319,7 @@ void meta_stop(struct meta *meta, vy_loop_fn done, void *arg)
     meta->on_stopped = done;
     meta->on_stopped_arg = arg;
     vy_timer_stop(meta->fold_timer);
+    erase_saga_stop(meta->saga);
     if (meta->replica != NULL) {
         replica_stop(meta->replica, stop_on_replica, meta);
     } else {
@@ -316,6 +333,7 @@ void meta_free(struct meta *meta)
         return;
     }
     vy_timer_free(meta->fold_timer);
+    erase_saga_free(meta->saga);
     if (meta->group != NULL) {
         meta->group->ops->free(meta->group);
     }

@@ -17,7 +17,9 @@
 #include "proto/cluster_key.h"
 
 #define META_SESSION_MS (24ULL * 60 * 60 * 1000) /* a session token's life */
-#define META_GROUPS_MAX 64U                      /* of shards, at bootstrap */
+#define META_RETENTION_MS (30ULL * 24 * 60 * 60 * 1000)
+#define META_QUARANTINE_MS (30ULL * 24 * 60 * 60 * 1000)
+#define META_GROUPS_MAX 64U /* of shards, at bootstrap */
 
 struct meta;
 
@@ -33,6 +35,7 @@ struct meta_fence {
     uint64_t group_id; /* that owns the account's slot by the map */
     bool set_quota;
     uint64_t quota_bytes;
+    bool erase; /* all rows of the account go, its key leaves the members' memory (design 6) */
 };
 struct meta_fence_ops {
     void (*fence)(void *arg, const struct meta_fence *fence,
@@ -81,6 +84,8 @@ struct meta_config {
     uint32_t feature_level;
     uint32_t scram_iterations; /* 0: PASSWORD_SCRAM_ITERATIONS; the same on all members */
     uint64_t session_ms;       /* 0: META_SESSION_MS */
+    uint64_t retention_ms;     /* 0: META_RETENTION_MS; how long a soft delete can be undone */
+    uint64_t quarantine_ms;    /* 0: META_QUARANTINE_MS; how long its address stays unused */
     /* Of another member of meta's group: the node that it runs on (NULL: not known), and whether it
      * can be reached now. For hints and status; NULL: members are told by address alone. */
     const char *(*name_member)(void *arg, uint64_t member_id);

@@ -11,6 +11,7 @@
 #include "meta/login_fold.h"
 #include "meta/meta.h"
 #include "meta/metrics.h"
+#include "meta/saga.h"
 #include "meta/seal.h"
 #include "meta/service.h"
 #include "meta/watch.h"
@@ -28,6 +29,7 @@ struct meta {
     struct meta_watch *watch; /* owned */
     struct login_folds folds;
     struct vy_timer *fold_timer; /* owned */
+    struct erase_saga *saga;     /* owned */
     struct seal_key challenge_key;
     bool is_ready;
     bool is_stopping;
@@ -96,13 +98,15 @@ void meta_call_run(struct meta_call *call, meta_call_fn work, meta_call_fn next)
 bool meta_call_needs_leader(struct meta_call *call);
 
 /* Proposes a command that belongs to no call. */
-typedef void (*meta_background_fn)(struct meta *meta, struct vy_err err,
+typedef void (*meta_background_fn)(struct meta *meta, void *arg, struct vy_err err,
                                    const struct meta_result *result);
 void meta_propose_background(struct meta *meta, const struct meta_command *command,
-                             meta_background_fn done);
+                             meta_background_fn done, void *arg);
 void meta_on_call_closed(struct meta *meta);
 
 uint64_t meta_now_ms(const struct meta *meta); /* wall clock */
+uint64_t meta_retention_ms(const struct meta *meta);
+uint64_t meta_quarantine_ms(const struct meta *meta);
 uint32_t meta_scram_iterations(const struct meta *meta);
 /* The group that the map gives an account's slot to; 0: the cluster has no map. */
 uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot);

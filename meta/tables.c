@@ -2,21 +2,13 @@
 #include "meta/tables.h"
 
 #include "base/assert.h"
+#include <openssl/sha.h>
 
-/* clang-format off */
 const struct store_family meta_families[META_FAMILY_COUNT] = {
-    [META_FAMILY_CLUSTER - META_FAMILY_CLUSTER]    = {.name = "meta_cluster"},
-    [META_FAMILY_DOMAIN - META_FAMILY_CLUSTER]     = {.name = "domain"},
-    [META_FAMILY_ACCOUNT - META_FAMILY_CLUSTER]    = {.name = "account"},
-    [META_FAMILY_ADDRESS - META_FAMILY_CLUSTER]    = {.name = "address"},
-    [META_FAMILY_ALIAS - META_FAMILY_CLUSTER]      = {.name = "alias"},
-    [META_FAMILY_CREDENTIAL - META_FAMILY_CLUSTER] = {.name = "credential", .prefix_bytes = 8},
-    [META_FAMILY_LOGIN - META_FAMILY_CLUSTER]      = {.name = "login"},
-    [META_FAMILY_LOGIN_TIME - META_FAMILY_CLUSTER] = {.name = "login_time"},
-    [META_FAMILY_AUDIT - META_FAMILY_CLUSTER]      = {.name = "audit"},
-    [META_FAMILY_KEY - META_FAMILY_CLUSTER]        = {.name = "wrapped_key"},
+#define X(title, family, prefix, erase) {.name = (family), .prefix_bytes = (prefix)},
+    META_FAMILIES(X)
+#undef X
 };
-/* clang-format on */
 
 /* ---- keys ---- */
 
@@ -90,6 +82,79 @@ struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node)
     key_add(&key, VY_LIT("/"));
     key_add(&key, node);
     return key;
+}
+
+/* "ada+news@d.test" as "ada@d.test": what the directory would find it by. */
+static void hash_target(struct vy_bytes target, uint8_t out[SHA256_DIGEST_LENGTH])
+{
+    uint8_t bare[META_ADDRESS_BYTES_MAX];
+    const size_t plus = vy_bytes_find_byte(target, '+', 0);
+    size_t at = target.len;
+    VY_ASSERT(target.len <= sizeof(bare));
+    while (at > 0 && target.data[at - 1] != '@') {
+        at--;
+    }
+    const size_t local_end = at == 0 ? 0 : at - 1;
+    const size_t kept = plus > 0 && plus < local_end ? plus : local_end;
+    const size_t rest = target.len - local_end;
+    if (target.len > 0) {
+        memcpy(bare, target.data, kept);
+        memcpy(bare + kept, target.data + local_end, rest);
+    }
+    SHA256(bare, kept + rest, out);
+}
+
+struct meta_key meta_key_target(struct vy_bytes target, struct vy_bytes alias)
+{
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+    struct meta_key key = {.len = 0};
+    hash_target(target, hash);
+    key_add(&key, vy_bytes(hash, META_TARGET_HASH_BYTES));
+    if (alias.len > 0) {
+        const struct meta_key name = meta_key_address(alias);
+        key_add(&key, meta_key_bytes(&name));
+    }
+    return key;
+}
+
+static struct meta_key key_job(char kind, uint64_t number)
+{
+    struct meta_key key = {.len = 0};
+    key_add(&key, vy_bytes(&kind, 1));
+    key_add_u64(&key, number);
+    return key;
+}
+
+struct meta_key meta_key_job(uint64_t job_id)
+{
+    return key_job('j', job_id);
+}
+
+struct meta_key meta_key_open_job(uint64_t job_id)
+{
+    return key_job('o', job_id);
+}
+
+struct meta_key meta_key_soft(uint64_t until_ms, uint64_t account_id)
+{
+    struct meta_key key = key_job('s', until_ms);
+    key_add_u64(&key, account_id);
+    return key;
+}
+
+uint64_t meta_key_parse_open_job(struct vy_bytes key)
+{
+    return key.len == 9 && key.data[0] == 'o' ? vy_get_be64(key.data + 1) : UINT64_MAX;
+}
+
+bool meta_key_parse_soft(struct vy_bytes key, uint64_t *until_ms, uint64_t *account_id)
+{
+    if (key.len != 17 || key.data[0] != 's') {
+        return false;
+    }
+    *until_ms = vy_get_be64(key.data + 1);
+    *account_id = vy_get_be64(key.data + 9);
+    return true;
 }
 
 /* ---- rows ---- */
@@ -193,6 +258,13 @@ struct vy_err credential_get(const struct meta_view *view, uint64_t account_id,
     const struct meta_key key = meta_key_u64_pair(account_id, credential_id);
     return table_get(view, META_FAMILY_CREDENTIAL, meta_key_bytes(&key), &credential_row_desc, row,
                      is_found);
+}
+
+struct vy_err job_get(const struct meta_view *view, uint64_t job_id, struct job_row *row,
+                      bool *is_found)
+{
+    const struct meta_key key = meta_key_job(job_id);
+    return table_get(view, META_FAMILY_JOB, meta_key_bytes(&key), &job_row_desc, row, is_found);
 }
 
 struct vy_err account_key_get(const struct meta_view *view, uint64_t account_id,

@@ -13,18 +13,46 @@
 #include "replica/store.h"
 #include "replica/txn.h"
 
+/*
+ * X(NAME, family, prefix_bytes, erase): the registry of families. `erase` is what removes an
+ * account's rows there when it is deleted (erase.c); a family without it does not compile, so that
+ * no table escapes promise P8.
+ *
+ * CLUSTER       single rows, nodes
+ * ACCOUNT       be64 id
+ * ADDRESS       address key -> what is there
+ * ALIAS         address key
+ * CREDENTIAL    be64 account, be64 credential
+ * LOGIN         be64 account, tuple hash; be64 account alone: LoginStatRow
+ * LOGIN_TIME    be64 account, failed, be64 last time, tuple hash -> nothing
+ * AUDIT         be64 sequence
+ * KEY           be64 account -> wrapped key; alone, so that one can be erased
+ * ALIAS_TARGET  hash of a target's bare address, alias's address key -> nothing
+ * JOB           'j' be64 job -> JobRow; 'o' be64 job: not done yet; 's' be64 time, be64 account:
+ *               softly deleted until then
+ */
+/* clang-format off */
+#define META_FAMILIES(X)                                    \
+    X(CLUSTER,      "meta_cluster", 0, erase_nothing)       \
+    X(DOMAIN,       "domain",       0, erase_nothing)       \
+    X(ACCOUNT,      "account",      0, erase_keep_row)      \
+    X(ADDRESS,      "address",      0, erase_retire_address) \
+    X(ALIAS,        "alias",        0, erase_nothing)       \
+    X(CREDENTIAL,   "credential",   8, erase_range)         \
+    X(LOGIN,        "login",        0, erase_range)         \
+    X(LOGIN_TIME,   "login_time",   0, erase_range)         \
+    X(AUDIT,        "audit",        0, erase_nothing)       \
+    X(KEY,          "wrapped_key",  0, erase_range)         \
+    X(ALIAS_TARGET, "alias_target", 0, erase_nothing)       \
+    X(JOB,          "job",          0, erase_nothing)
+/* clang-format on */
+
 enum meta_family {
-    META_FAMILY_CLUSTER = REPLICA_FAMILY_FIRST, /* single rows, nodes */
-    META_FAMILY_DOMAIN,
-    META_FAMILY_ACCOUNT,    /* be64 id */
-    META_FAMILY_ADDRESS,    /* address key -> what is there */
-    META_FAMILY_ALIAS,      /* address key */
-    META_FAMILY_CREDENTIAL, /* be64 account, be64 credential */
-    META_FAMILY_LOGIN,      /* be64 account, tuple hash; be64 account alone: LoginStatRow */
-    META_FAMILY_LOGIN_TIME, /* be64 account, failed, be64 last time, tuple hash -> nothing */
-    META_FAMILY_AUDIT,      /* be64 sequence */
-    META_FAMILY_KEY,        /* be64 account -> wrapped key; alone, so that one can be erased */
-    META_FAMILY_END
+    META_FAMILY_BEFORE = REPLICA_FAMILY_FIRST - 1,
+#define X(name, family, prefix, erase) META_FAMILY_##name,
+    META_FAMILIES(X)
+#undef X
+        META_FAMILY_END
 };
 #define META_FAMILY_COUNT ((size_t)META_FAMILY_END - META_FAMILY_CLUSTER)
 extern const struct store_family meta_families[META_FAMILY_COUNT];
@@ -38,9 +66,10 @@ struct meta_view {
     struct vy_arena *arena;            /* borrowed; rows and all they point to live there */
 };
 
+#define META_TARGET_HASH_BYTES 16U
 struct meta_key {
     size_t len;
-    uint8_t data[META_ADDRESS_BYTES_MAX + 2];
+    uint8_t data[META_TARGET_HASH_BYTES + META_ADDRESS_BYTES_MAX + 2];
 };
 static inline struct vy_bytes meta_key_bytes(const struct meta_key *key)
 {
@@ -54,6 +83,16 @@ struct meta_key meta_key_login(uint64_t account_id, struct vy_bytes tuple_hash);
 struct meta_key meta_key_login_time(uint64_t account_id, bool is_failed, uint64_t last_ms,
                                     struct vy_bytes tuple_hash);
 struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node);
+
+/* The rows of one target begin with what meta_key_target gives for an empty alias. A detail of the
+ * target ("+x") does not count. */
+struct meta_key meta_key_target(struct vy_bytes target, struct vy_bytes alias);
+struct meta_key meta_key_job(uint64_t job_id);
+struct meta_key meta_key_open_job(uint64_t job_id);
+struct meta_key meta_key_soft(uint64_t until_ms, uint64_t account_id);
+/* The job, or UINT64_MAX: no key of an open job. */
+uint64_t meta_key_parse_open_job(struct vy_bytes key);
+bool meta_key_parse_soft(struct vy_bytes key, uint64_t *until_ms, uint64_t *account_id);
 
 #define META_KEY_CLUSTER VY_LIT("cluster")
 #define META_KEY_COUNTER VY_LIT("counter")
@@ -89,6 +128,9 @@ VY_CHECKED struct vy_err credential_get(const struct meta_view *view, uint64_t a
                                         bool *is_found);
 VY_CHECKED struct vy_err account_key_get(const struct meta_view *view, uint64_t account_id,
                                          struct vy_bytes *wrapped, bool *is_found);
+
+VY_CHECKED struct vy_err job_get(const struct meta_view *view, uint64_t job_id, struct job_row *row,
+                                 bool *is_found);
 
 /* The account whose main address this is. */
 VY_CHECKED struct vy_err account_find(const struct meta_view *view, struct vy_bytes address,

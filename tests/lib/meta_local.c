@@ -146,6 +146,12 @@ static const struct store_reader *local_newest(struct meta_group *group)
     return store_newest(local_of(group)->store);
 }
 
+static struct vy_err local_compact(struct meta_group *group, unsigned family, struct vy_bytes from,
+                                   struct vy_bytes to)
+{
+    return store_compact(local_of(group)->store, family, from, to);
+}
+
 static bool local_is_leader(struct meta_group *group)
 {
     return local_of(group)->is_leader;
@@ -190,6 +196,7 @@ static const struct meta_group_ops local_group_ops = {
     .barrier = local_barrier,
     .snapshot = local_snapshot,
     .newest = local_newest,
+    .compact = local_compact,
     .is_leader = local_is_leader,
     .leader_hint = local_leader_hint,
     .get_status = local_get_status,
