@@ -52,9 +52,10 @@ struct conn_host {
     struct vy_tls_context *tls;      /* NULL: no TLS is offered */
     const struct vy_net *trusted;    /* auth.plaintext_networks */
     size_t trusted_count;
-    uint32_t handshake_ms;  /* for a TLS handshake */
-    uint32_t call_stall_ms; /* a shard that does not begin to answer a stream is given up */
-    uint8_t *read_buffer;   /* CONN_READ_BYTES, used by one connection at a time */
+    uint32_t handshake_ms;   /* for a TLS handshake */
+    uint32_t write_stall_ms; /* I14: a client that takes nothing for so long is gone */
+    uint32_t call_stall_ms;  /* a shard that does not begin to answer a stream is given up */
+    uint8_t *read_buffer;    /* CONN_READ_BYTES, used by one connection at a time */
     const struct frontend_metrics *metrics;
     struct vy_list conns;
     size_t conns_count;

@@ -85,7 +85,7 @@ static void sweep_one(struct conn *conn, void *arg)
 {
     const uint64_t *now_ms = arg;
     if (!conn_is_over(conn) && vy_buf_len(&conn->out) > 0 &&
-        *now_ms - conn->progress_ms > CONN_WRITE_STALL_MS) {
+        *now_ms - conn->progress_ms > conn->host->write_stall_ms) {
         conn_abort(conn, "client reads nothing");
         conn_go_on(conn);
     }

@@ -115,6 +115,8 @@ struct vy_err edge_new(const struct edge_config *config, struct edge **out)
         .tls = config->tls,
         .trusted = frontend->trusted,
         .trusted_count = frontend->trusted_count,
+        .write_stall_ms =
+            frontend->write_stall_ms == 0 ? CONN_WRITE_STALL_MS : frontend->write_stall_ms,
         .call_stall_ms =
             frontend->call_stall_ms == 0 ? CONN_CALL_STALL_MS : frontend->call_stall_ms,
         .handshake_ms = frontend->handshake_ms == 0 ? CONN_HANDSHAKE_MS : frontend->handshake_ms,

@@ -52,6 +52,7 @@ struct frontend_config {
     uint32_t connections_max;
     uint32_t connections_per_ip_max; /* trusted networks are exempt */
     uint32_t handshake_ms;           /* for a TLS handshake; 0: 30 s */
+    uint32_t write_stall_ms;         /* for a client to take what waits for it; 0: 5 min */
     uint32_t call_stall_ms;          /* for a shard to begin a stream; 0: 30 s */
     uint32_t auth_delay_ms;
     uint32_t smtp_greet_delay_ms; /* MX only */

@@ -68,6 +68,7 @@ void shell_fixture_init(struct shell_fixture *f, const struct shell_options *opt
         .connections_max = options->connections_max == 0 ? 20000 : options->connections_max,
         .connections_per_ip_max = options->per_ip_max,
         .handshake_ms = options->handshake_ms,
+        .write_stall_ms = options->write_stall_ms,
         .call_stall_ms = options->call_stall_ms,
         .message_bytes_max = 50U * 1024 * 1024,
         .rpc = {.rng = vy_rng_system(),

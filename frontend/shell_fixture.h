@@ -26,6 +26,7 @@ struct shell_options {
     uint32_t per_ip_max;      /* 0: no limit */
     uint32_t connections_max; /* 0: 20,000 */
     uint32_t handshake_ms;    /* 0: the default */
+    uint32_t write_stall_ms;  /* 0: the default */
     uint32_t call_stall_ms;   /* 0: the default */
     uint32_t fetch_rows;      /* INBOX then has so many messages that exist as index rows only */
     bool is_untrusted;        /* 127.0.0.1 is none of auth.plaintext_networks */

@@ -326,6 +326,30 @@ static void fetch_waits_for_a_client_that_does_not_read(void **state)
     shell_fixture_deinit(&f);
 }
 
+/* I14: it is not waited for without end; whoever has nothing to take may stay. */
+static void a_client_that_takes_nothing_is_given_up(void **state)
+{
+    struct shell_fixture f;
+    struct shell_client deaf;
+    struct shell_client idle;
+    const struct shell_options options = {.fetch_rows = 400000, .write_stall_ms = 50};
+    (void)state;
+    shell_fixture_init(&f, &options);
+    shell_connect(&idle, &f, SHELL_IMAP);
+    sign_in(&idle);
+    shell_connect(&deaf, &f, SHELL_IMAP);
+    sign_in(&deaf);
+    shell_say(&deaf, "s SELECT INBOX\r\n");
+    shell_expect(&deaf, "s OK");
+    shell_say(&deaf, "f FETCH 1:* (UID FLAGS MODSEQ RFC822.SIZE INTERNALDATE)\r\n");
+    shell_wait_connections(&f, 1);
+    shell_say(&idle, "a NOOP\r\n");
+    shell_expect(&idle, "a OK");
+    shell_hang_up(&deaf);
+    shell_hang_up(&idle);
+    shell_fixture_deinit(&f);
+}
+
 /* ---- ends ---- */
 
 /* S32, P3: without its end a message is nowhere, and the shard is told to forget it. */
@@ -829,6 +853,7 @@ int main(void)
         cmocka_unit_test(half_closed_clients_get_their_answers),
         cmocka_unit_test(a_last_word_reaches_clients_that_go_on_talking),
         cmocka_unit_test(fetch_waits_for_a_client_that_does_not_read),
+        cmocka_unit_test(a_client_that_takes_nothing_is_given_up),
         cmocka_unit_test(a_client_that_leaves_inside_data_leaves_nothing),
         cmocka_unit_test(draining_says_goodbye),
         cmocka_unit_test(draining_many_is_paced),
