@@ -326,7 +326,9 @@ struct vy_err mail_domain_canonical(struct vy_arena *arena, struct vy_bytes doma
                                     struct vy_bytes *out)
 {
     if (domain.len > 0 && domain.data[0] == '[') {
-        return literal_bytes(domain) == domain.len ? lower(arena, domain, out) : syntax("domain");
+        return domain.len <= MAIL_DOMAIN_BYTES_MAX && literal_bytes(domain) == domain.len
+                   ? lower(arena, domain, out)
+                   : syntax("domain");
     }
     if (domain.len > 1 && domain.data[domain.len - 1] == '.') {
         domain.len--;

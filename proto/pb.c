@@ -254,6 +254,13 @@ struct reader {
     const uint8_t *end;
 };
 
+/* An empty message may have no address, and NULL + 0 is undefined. */
+static struct reader reader_of(struct vy_bytes bytes)
+{
+    return (struct reader){.at = bytes.data,
+                           .end = bytes.len == 0 ? bytes.data : bytes.data + bytes.len};
+}
+
 static bool read_varint(struct reader *in, uint64_t *out)
 {
     uint64_t value = 0;
@@ -354,7 +361,7 @@ static void **field_pointer(const struct vy_pb_field *field, void *message)
 /* How many numbers a packed run holds; SIZE_MAX when it is damaged. */
 static size_t packed_count(const struct vy_pb_field *field, struct vy_bytes run)
 {
-    struct reader in = {.at = run.data, .end = run.data + run.len};
+    struct reader in = reader_of(run);
     size_t count = 0;
     uint64_t value = 0;
     while (in.at != in.end) {
@@ -372,7 +379,7 @@ static size_t packed_count(const struct vy_pb_field *field, struct vy_bytes run)
 static struct vy_err count_items(const struct vy_pb_desc *desc, struct vy_bytes bytes,
                                  void *message)
 {
-    struct reader in = {.at = bytes.data, .end = bytes.data + bytes.len};
+    struct reader in = reader_of(bytes);
     while (in.at != in.end) {
         struct wire_field wire;
         if (!read_field(&in, &wire)) {
@@ -434,7 +441,7 @@ static struct vy_err store_bytes(const struct vy_pb_field *field, struct vy_aren
 
 static void store_packed(const struct vy_pb_field *field, struct vy_bytes run, void *message)
 {
-    struct reader in = {.at = run.data, .end = run.data + run.len};
+    struct reader in = reader_of(run);
     uint8_t *array = *field_pointer(field, message);
     size_t *count = field_count(field, message);
     while (in.at != in.end) {
@@ -484,7 +491,7 @@ static struct vy_err decode_message(const struct vy_pb_desc *desc, struct vy_are
     VY_TRY(count_items(desc, bytes, message));
     VY_TRY(allocate_items(desc, arena, message));
 
-    struct reader in = {.at = bytes.data, .end = bytes.data + bytes.len};
+    struct reader in = reader_of(bytes);
     while (in.at != in.end) {
         struct wire_field wire;
         const bool ok = read_field(&in, &wire);
