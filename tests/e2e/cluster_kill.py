@@ -8,6 +8,7 @@ other group see no error. P12: the killed process comes back by itself and count
 import os
 import pathlib
 import random
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
@@ -68,6 +69,24 @@ class KillLeader(ClusterCase):
         self.check(other)
         self.assertTrue(client.command("NOOP").ok, "an open session is paused, not closed")
         self.rejoin(seed, victim_group, victim)
+
+    def test_4_status_names_one_leader_a_group_and_who_is_dead(self):
+        cluster = self.cluster
+        for group in (0, *self.accounts):
+            volary.wait_for("group %d whole in status" % group,
+                            lambda g=group: sorted(cluster.roles(g).values()) == ["follower", "follower", "leader"])
+        group = min(self.accounts)
+        victim = cluster.leader(group)
+        self.assertEqual(cluster.roles(group)[victim], "leader")
+        cluster.run("kill", victim)
+        self.assertEqual(cluster.roles(group)[victim], "unreachable")
+        volary.wait_for("another leader in status", lambda: sorted(cluster.roles(group).values()) == ["follower", "leader", "unreachable"])
+        self.assertEqual(cluster.roles(group)[cluster.leader(group)], "leader")
+        text = cluster.ctl("cluster", "status")[1]
+        self.assertRegex(text, r"(?m)^%d +%s +unreachable +\S+ +\S+ +- +- +- " % (group, victim))
+        self.assertEqual(len(re.findall(r"(?m)^\S+ +\S+ +leader ", text)), 3, text)
+        cluster.run("start", victim)
+        volary.wait_for("%s follows in status" % victim, lambda: cluster.roles(group)[victim] == "follower")
 
     def rejoin(self, seed, group, victim):
         cluster = self.cluster

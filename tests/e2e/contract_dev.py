@@ -187,8 +187,12 @@ class Ctl(volary.Case):
         rows = self.server.ctl_json("login", "list", volary.ACCOUNT)
         self.assertTrue(rows)
 
-    def test_cluster_status_is_json(self):
-        self.assertTrue(json.loads(self.server.ctl("--output", "json", "cluster", "status")[1]))
+    def test_cluster_status_is_json_and_tells_what_each_role_does(self):
+        def roles():
+            members = json.loads(self.server.ctl("--output", "json", "cluster", "status")[1])["members"]
+            return [(m["group_id"], m["role"], m["term"] > 0) for m in members]
+
+        volary.wait_for("all three roles in status", lambda: roles() == [(0, "leader", True), (1, "leader", True), (0, "frontend", False)])
 
 
 if __name__ == "__main__":

@@ -68,6 +68,11 @@ class Cluster:
                 rows[process["name"]] = {k: int(v) for k, v in re.findall(r"^volary_shard_raft_(\w+) (\d+)$", text, re.M)}
         return rows
 
+    def roles(self, group):
+        """{process: its role} as `volaryctl cluster status` tells it: meta's leader asks every member."""
+        return {m["node"]: m["role"] for m in self.ctl_json("cluster", "status")["members"]
+                if m["group_id"] == group and (group or m["node"].startswith("meta"))}
+
     def leader(self, group):
         """The name of the group's leading process."""
         return volary.wait_for("a leader of group %d" % group,
