@@ -43,7 +43,7 @@ target_link_libraries(dep_nng INTERFACE ${VOLARY_NNG_LIBRARY})
 target_include_directories(dep_nng SYSTEM INTERFACE ${VOLARY_NNG_INCLUDE})
 add_library(dep::nng ALIAS dep_nng)
 
-if(VOLARY_TESTS)
+if(VOLARY_TESTS OR VOLARY_FUZZ)
   volary_pkg(cmocka "cmocka")
 endif()
 find_program(VOLARY_PROTOC protoc REQUIRED)
