@@ -193,7 +193,8 @@ static void put_end(struct line *line)
 void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char *event,
                   const struct vy_log_field *fields, size_t count)
 {
-    if (log == NULL || log->sink == NULL || level > log->level) {
+    if (log == NULL || log->sink == NULL ||
+        level > __atomic_load_n(&log->level, __ATOMIC_RELAXED)) {
         return;
     }
     struct line line;
@@ -213,6 +214,11 @@ void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char 
     }
     put_end(&line);
     log->sink->write(log->sink->arg, level, line.text, line.len);
+}
+
+void vy_log_set_level(struct vy_log *log, enum vy_log_level level)
+{
+    __atomic_store_n(&log->level, level, __ATOMIC_RELAXED);
 }
 
 bool vy_log_parse_level(struct vy_bytes text, enum vy_log_level *out)

@@ -65,6 +65,8 @@ void vy_log_write(const struct vy_log *log, enum vy_log_level level, const char 
 #define VY_LOG_ERR(err)                                                                            \
     VY_CSTR("err.code", vy_code_name((err).code)),                                                 \
         VY_CSTR("err.what", (err).what == NULL ? "" : (err).what), VY_I64("err.sys", (err).sys)
+/* Also while other threads log. Copies made of the struct before keep their level. */
+void vy_log_set_level(struct vy_log *log, enum vy_log_level level);
 bool vy_log_parse_level(struct vy_bytes text, enum vy_log_level *out);
 
 /*

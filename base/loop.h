@@ -75,7 +75,7 @@ void vy_loop_uv_run(struct vy_loop *loop);  /* until vy_loop_uv_stop */
 void vy_loop_uv_stop(struct vy_loop *loop); /* @thread any */
 /* Stopped. Posts still queued run now, here; then no timers or watches may be left. */
 void vy_loop_uv_free(struct vy_loop *loop);
-/* SIGTERM and SIGINT become fn on this loop; SIGPIPE is ignored. Once per process. */
+/* SIGTERM, SIGINT and SIGHUP become fn on this loop; SIGPIPE is ignored. Once per process. */
 VY_CHECKED struct vy_err vy_loop_uv_on_signal(struct vy_loop *loop,
                                               void (*fn)(void *arg, int signal), void *arg);
 uint64_t

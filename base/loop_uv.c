@@ -28,7 +28,7 @@ struct loop_uv {
     uv_prepare_t before_wait; /* counts turns */
     uv_idle_t no_wait;        /* active while there are posts: the turn does not wait for events */
     uv_check_t behind_wait;
-    uv_signal_t signals[2];
+    uv_signal_t signals[3];
     bool has_signals;
     void (*on_signal)(void *arg, int signal);
     void *on_signal_arg;
@@ -326,7 +326,7 @@ static void on_uv_signal(uv_signal_t *handle, int signum)
 struct vy_err vy_loop_uv_on_signal(struct vy_loop *base, void (*fn)(void *arg, int signal),
                                    void *arg)
 {
-    static const int numbers[2] = {SIGTERM, SIGINT};
+    static const int numbers[3] = {SIGTERM, SIGINT, SIGHUP};
     struct loop_uv *loop = loop_of(base);
     VY_ASSERT(!loop->has_signals);
     (void)signal(SIGPIPE, SIG_IGN);

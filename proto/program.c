@@ -3,11 +3,13 @@
 
 #include "base/assert.h"
 #include "proto/ops_server.h"
+#include "proto/program_reload.h"
 #include "proto/rpc_inproc.h"
 #include "proto/rpc_tls.h"
 #include "proto/settings.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -138,9 +140,24 @@ static void stop_roles(struct running *running)
     stop_next_role(running);
 }
 
+static void reload(struct running *running)
+{
+    const struct program_reload reload = {
+        .settings = running->program->settings,
+        .path = running->program->config_path,
+        .config = running->env.config,
+        .tls = running->env.tls,
+    };
+    (void)program_reload(&reload, &running->log); /* it was logged */
+}
+
 static void on_signal(void *arg, int signal)
 {
     struct running *running = arg;
+    if (signal == SIGHUP) {
+        reload(running);
+        return;
+    }
     if (running->state == PROGRAM_STOPPING) {
         vy_log(&running->log, VY_LOG_WARN, "program.stop.forced", VY_I64("sys.signal", signal));
         _exit(128 + signal);
@@ -479,8 +496,12 @@ int program_main(int argc, char **argv, const struct role_ops *role)
     } else {
         char name[64];
         (void)snprintf(name, sizeof(name), "volary-%s", role->name);
-        const struct program program = {
-            .name = name, .roles = &role, .role_count = 1, .config = config};
+        const struct program program = {.name = name,
+                                        .roles = &role,
+                                        .role_count = 1,
+                                        .config = config,
+                                        .config_path = arguments.config,
+                                        .settings = role->settings};
         exit_code = program_run(&program);
     }
     vy_config_free(config);

@@ -16,6 +16,8 @@ struct program {
     const struct role_ops *const *roles; /* in the order of starting; stopped backwards */
     size_t role_count;
     const struct vy_config *config; /* borrowed */
+    const char *config_path;        /* read again on SIGHUP; NULL: none */
+    unsigned settings;              /* SETTINGS_* of all roles together */
     /* After all roles are ready and before the ready line; may be NULL. */
     void (*on_ready)(void *arg, const struct role_env *env, vy_loop_fn done, void *done_arg);
     void *on_ready_arg;

@@ -118,6 +118,7 @@ static int command_dev(int argc, char **argv)
                                         .roles = all_roles,
                                         .role_count = sizeof(all_roles) / sizeof(all_roles[0]),
                                         .config = config,
+                                        .settings = SETTINGS_ALL,
                                         .on_ready = dev_account_make,
                                         .on_ready_arg = account};
         exit_code = program_run(&program);
@@ -166,7 +167,9 @@ static int command_serve(int argc, char **argv)
         const struct program program = {.name = "volary",
                                         .roles = all_roles,
                                         .role_count = sizeof(all_roles) / sizeof(all_roles[0]),
-                                        .config = config};
+                                        .config = config,
+                                        .config_path = path,
+                                        .settings = SETTINGS_ALL};
         exit_code = program_run(&program);
     }
     vy_config_free(config);
