@@ -122,7 +122,7 @@ static struct vy_err add_shards(struct meta_call *call, struct status *status,
     return vy_ok();
 }
 
-/* They serve nobody of the cluster: that they register is all that is known of them. */
+/* Nobody calls them: that they register is all that is known of them. */
 static struct vy_err add_frontends(struct meta_call *call, struct status *status,
                                    const struct node_row *nodes, size_t node_count)
 {

@@ -69,7 +69,7 @@ class Cluster:
         return rows
 
     def roles(self, group):
-        """{process: its role} as `volaryctl cluster status` tells it: meta's leader asks every member."""
+        """{process: its role} as `volaryctl cluster status` tells it: meta's leader asks every shard."""
         return {m["node"]: m["role"] for m in self.ctl_json("cluster", "status")["members"]
                 if m["group_id"] == group and (group or m["node"].startswith("meta"))}
 
