@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # volaryctl: the admin API for people and scripts.
 volary_library(ctl
-  SOURCES ctl/args.c ctl/client.c ctl/commands.c ctl/help.c ctl/json.c ctl/prompt.c ctl/run.c ctl/table.c
+  SOURCES ctl/args.c ctl/client.c ctl/commands.c ctl/help.c ctl/json.c ctl/prompt.c ctl/run.c ctl/run_job.c ctl/table.c
   LINK base_io proto grpc_client dep::utf8proc)
 target_compile_definitions(ctl PUBLIC VOLARY_VERSION="${PROJECT_VERSION}")
 volary_program(volaryctl SOURCES ctl/main.c LINK ctl dep::jemalloc)

@@ -33,6 +33,7 @@ const struct ctl_option_row ctl_options[CTL_OPTION_COUNT] = {
     [CTL_OPTION_FROM]            = {"--from",            "SEQUENCE", "begin with this record (the first)"},
     [CTL_OPTION_SOFT]            = {"--soft",            NULL,      "keep it restorable for delete.retention_s"},
     [CTL_OPTION_WAIT]            = {"--wait",            NULL,      "return when the work is complete"},
+    [CTL_OPTION_CASCADE]         = {"--cascade",         NULL,      "leave the aliases and the catch-all that name it"},
 };
 /* clang-format on */
 

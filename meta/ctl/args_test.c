@@ -163,7 +163,7 @@ static void help_is_given_at_every_depth(void **state)
         {{"help", NULL},                  "Usage: volaryctl NOUN VERB"          },
         {{"account", "-h", NULL},         "Usage: volaryctl account VERB"       },
         {{"account", "create", "--help"}, "Usage: volaryctl account create NAME"},
-        {{"job", "list", "--help"},       "It is not in this version."          },
+        {{"member", "add", "--help"},     "It is not in this version."          },
         {{"help", "account", "create"},   "volaryctl account create ada@example"},
     };
     for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {
@@ -207,7 +207,7 @@ static void every_row_of_the_table_is_sound(void **state)
     }
     /* Every method of the API has a command. */
     for (size_t i = 0; i < admin_method_count; i++) {
-        bool is_used = false;
+        bool is_used = strcmp(admin_methods[i].method, "PrepareDelete") == 0; /* by DELETION */
         for (size_t k = 0; k < ctl_command_count; k++) {
             is_used = is_used || ctl_command_method(&ctl_commands[k]) == &admin_methods[i];
         }

@@ -36,6 +36,7 @@ enum ctl_option {
     CTL_OPTION_FROM,
     CTL_OPTION_SOFT,
     CTL_OPTION_WAIT,
+    CTL_OPTION_CASCADE,
     CTL_OPTION_COUNT
 };
 #define CTL_BIT(option) (1U << CTL_OPTION_##option)
@@ -52,11 +53,14 @@ struct ctl_option_row {
 extern const struct ctl_option_row ctl_options[CTL_OPTION_COUNT];
 
 enum ctl_shape {
-    CTL_NOTHING, /* an empty answer: the exit code says it all */
-    CTL_RECORD,  /* one object */
-    CTL_LIST,    /* a page of objects, asked for until there are no more */
-    CTL_PART,    /* a repeated field of one answer, shown as a list */
-    CTL_LINES    /* as LIST, but one object of JSON a line unless --output json */
+    CTL_NOTHING,  /* an empty answer: the exit code says it all */
+    CTL_RECORD,   /* one object */
+    CTL_LIST,     /* a page of objects, asked for until there are no more */
+    CTL_PART,     /* a repeated field of one answer, shown as a list */
+    CTL_LINES,    /* as LIST, but one object of JSON a line unless --output json */
+    CTL_DELETION, /* confirmed first, then a record, or the certificate with --wait */
+    CTL_JOB,      /* one job, asked for until it is done */
+    CTL_CHECK     /* a record about the file that is named */
 };
 enum ctl_danger {
     CTL_HARMLESS,
@@ -71,6 +75,8 @@ struct ctl_build {
     struct vy_arena *arena;
     const struct admin_write_options *write;
     struct vy_bytes password;       /* from standard input, or empty */
+    struct vy_bytes token;          /* of DELETION: what the server gave for it */
+    struct vy_bytes file;           /* of CHECK: its content */
     uint64_t now_ms;                /* wall clock */
     struct admin_page_options page; /* of lists */
     uint64_t from_sequence;         /* of the audit's */

@@ -20,7 +20,17 @@ static const struct ctl_column account_columns[] = {
 static const struct ctl_column account_record[] = {
     {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"state", "State", CTL_TEXT},
     {"disabled_text", "Text", CTL_TEXT}, {"quota_bytes", "Quota", CTL_QUOTA}, {"epoch", "Epoch", CTL_TEXT},
-    {"group_id", "Group", CTL_TEXT}, {"slot", "Slot", CTL_TEXT}, {"created_ms", "Created", CTL_TIME}, {NULL, NULL, CTL_TEXT}};
+    {"group_id", "Group", CTL_TEXT}, {"slot", "Slot", CTL_TEXT}, {"created_ms", "Created", CTL_TIME},
+    {"restore_until_ms", "Restorable until", CTL_TIME}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column deleted_record[] = {
+    {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"state", "State", CTL_TEXT}, {"intent", "Intent", CTL_TEXT},
+    {"empty_aliases", "Empty aliases", CTL_TEXT}, {"restore_until_ms", "Restorable until", CTL_TIME}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column job_columns[] = {
+    {"id", "ID", CTL_TEXT}, {"kind", "KIND", CTL_TEXT}, {"state", "STATE", CTL_TEXT}, {"account_id", "ACCOUNT ID", CTL_TEXT},
+    {"created_ms", "CREATED", CTL_TIME}, {"finished_ms", "FINISHED", CTL_TIME}, {"error", "ERROR", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column certificate_record[] = {
+    {"valid", "Valid", CTL_TEXT}, {"intent", "Intent", CTL_TEXT}, {"account_id", "Account id", CTL_TEXT},
+    {"reason", "Reason", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column new_account_record[] = {
     {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"password", "Password", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column password_record[] = {
@@ -233,6 +243,42 @@ static struct vy_err build_account_password(struct ctl_build *build, void *reque
     return vy_ok();
 }
 
+static struct vy_err build_account_delete(struct ctl_build *build, void *request)
+{
+    *(struct admin_delete_account_request *)request =
+        (struct admin_delete_account_request){.account = word(build, 0),
+                                              .token = build->token,
+                                              .soft = has(build, CTL_OPTION_SOFT),
+                                              .cascade = has(build, CTL_OPTION_CASCADE),
+                                              .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_account_restore(struct ctl_build *build, void *request)
+{
+    *(struct admin_restore_account_request *)request =
+        (struct admin_restore_account_request){.account = word(build, 0), .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_job_list(struct ctl_build *build, void *request)
+{
+    ((struct admin_list_jobs_request *)request)->page = &build->page;
+    return vy_ok();
+}
+
+static struct vy_err build_job_watch(struct ctl_build *build, void *request)
+{
+    ((struct admin_get_job_request *)request)->id = word(build, 0);
+    return vy_ok();
+}
+
+static struct vy_err build_certificate_verify(struct ctl_build *build, void *request)
+{
+    ((struct admin_verify_certificate_request *)request)->text = build->file;
+    return vy_ok();
+}
+
 static struct vy_err build_quota_set(struct ctl_build *build, void *request)
 {
     struct admin_set_quota_request *set = request;
@@ -320,6 +366,7 @@ static struct vy_err build_audit_list(struct ctl_build *build, void *request)
 #define ALIASES "volary.admin.v1.AliasService"
 #define CREDENTIALS "volary.admin.v1.CredentialService"
 #define CLUSTER "volary.admin.v1.ClusterService"
+#define JOBS "volary.admin.v1.JobService"
 #define AUDIT "volary.admin.v1.AuditService"
 #define ABSENT NULL, NULL, NULL, CTL_NOTHING, NULL, NULL
 
@@ -353,9 +400,11 @@ const struct ctl_command ctl_commands[] = {
     {"account", "password", "NAME", CTL_BIT(PASSWORD_STDIN) | CTL_BIT(GENERATE), ACCOUNTS, "SetPassword", build_account_password, CTL_RECORD, NULL, password_record, CTL_HARMLESS,
      "Replace the password and end all sessions; a generated one is printed once",
      "  volaryctl account password ada@example.org\n  volaryctl account password ada@example.org --password-stdin < secret-file\n"},
-    {"account", "delete", "NAME", CTL_BIT(SOFT) | CTL_BIT(WAIT), ABSENT, CTL_CONFIRMS,
-     "Erase an account and all its mail", "  volaryctl account delete ada@example.org --yes\n"},
-    {"account", "restore", "NAME", 0, ABSENT, CTL_HARMLESS,
+    {"account", "delete", "NAME", CTL_BIT(SOFT) | CTL_BIT(CASCADE) | CTL_BIT(WAIT), ACCOUNTS, "DeleteAccount", build_account_delete, CTL_DELETION, NULL, deleted_record, CTL_CONFIRMS,
+     "Erase an account and all its mail; NAME may be the id of one whose address is gone",
+     "  volaryctl account delete ada@example.org --soft --yes\n"
+     "  volaryctl account delete ada@example.org --yes --wait > erasure.json\n"},
+    {"account", "restore", "NAME", 0, ACCOUNTS, "RestoreAccount", build_account_restore, CTL_RECORD, NULL, account_record, CTL_HARMLESS,
      "Bring back a softly deleted account", "  volaryctl account restore ada@example.org\n"},
 
     {"alias", "create", "ALIAS TARGET...", 0, ALIASES, "CreateAlias", build_alias_create, CTL_RECORD, NULL, alias_columns, CTL_HARMLESS,
@@ -404,9 +453,10 @@ const struct ctl_command ctl_commands[] = {
     {"slot", "list", "", 0, CLUSTER, "ListSlots", build_empty, CTL_PART, "slots", slot_columns, CTL_HARMLESS,
      "Show which group owns which slots", "  volaryctl slot list\n"},
 
-    {"job", "list", "", CTL_BIT(LIMIT), ABSENT, CTL_HARMLESS, "Show long work and how far it is", "  volaryctl job list\n"},
-    {"job", "watch", "ID", 0, ABSENT, CTL_HARMLESS, "Follow one piece of work to its end", "  volaryctl job watch 7\n"},
-    {"certificate", "verify", "FILE", 0, ABSENT, CTL_HARMLESS, "Check a certificate of erasure", "  volaryctl certificate verify erasure.json\n"},
+    {"job", "list", "", CTL_BIT(LIMIT), JOBS, "ListJobs", build_job_list, CTL_LIST, "jobs", job_columns, CTL_HARMLESS, "Show long work and how far it is", "  volaryctl job list\n"},
+    {"job", "watch", "ID", 0, JOBS, "GetJob", build_job_watch, CTL_JOB, NULL, job_columns, CTL_HARMLESS, "Follow one piece of work to its end", "  volaryctl job watch 7\n"},
+    {"certificate", "verify", "FILE", 0, JOBS, "VerifyCertificate", build_certificate_verify, CTL_CHECK, NULL, certificate_record, CTL_HARMLESS,
+     "Check a certificate of erasure against this cluster's key; exit 9 when it does not hold", "  volaryctl certificate verify erasure.json\n"},
 };
 /* clang-format on */
 const size_t ctl_command_count = VY_COUNT_OF(ctl_commands);

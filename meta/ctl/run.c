@@ -2,14 +2,13 @@
 #include "meta/ctl/run.h"
 
 #include "base/assert.h"
-#include "meta/ctl/json.h"
 #include "meta/ctl/prompt.h"
+#include "meta/ctl/run_private.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define OPERATION_ID_BYTES 16U
 #define REQUEST_BYTES_MAX (4U * 1024 * 1024)
 #define OUTPUT_BYTES_MAX (256U * 1024 * 1024) /* of one page as text */
 #define ARENA_BYTES_MAX (1024U * 1024 * 1024) /* a table holds all its rows */
@@ -19,27 +18,6 @@
 #define SAID_CHARS_MAX 1000U
 #define LOCAL_SOCKET "volary-data/admin.sock"
 #define DEFAULT_SERVER "unix:/run/volary/admin.sock"
-
-/* One command on its way. */
-struct work {
-    const struct ctl_run *run;
-    const struct ctl_command *command;
-    const struct vy_pb_method *method;
-    struct vy_arena arena;      /* to the end */
-    struct vy_arena page_arena; /* of one answer */
-    struct ctl_client client;
-    struct ctl_build build;
-    struct admin_write_options write;
-    uint8_t operation_id[OPERATION_ID_BYTES];
-    struct vy_secret *password; /* owned; may be NULL */
-    struct vy_buf problem;
-    struct vy_buf text; /* of stdout */
-    struct ctl_table table;
-    struct ctl_json json;
-    uint64_t rows_left; /* of --limit */
-    uint64_t row_count;
-    bool is_json;
-};
 
 /* ---- saying what went wrong ---- */
 
@@ -63,7 +41,7 @@ void ctl_say_error(FILE *err, struct vy_bytes what, struct vy_bytes why, const c
     vy_buf_deinit(&line);
 }
 
-static int fail_usage(struct work *work)
+int ctl_work_fail_usage(struct ctl_work *work)
 {
     char command[128];
     (void)snprintf(command, sizeof(command), "volaryctl %s %s --help", work->command->noun,
@@ -73,7 +51,7 @@ static int fail_usage(struct work *work)
     return CTL_EXIT_USAGE;
 }
 
-static int fail_err(struct work *work, struct vy_err err)
+int ctl_work_fail_err(struct ctl_work *work, struct vy_err err)
 {
     ctl_say_error(work->run->err, vy_cstr(err.what == NULL ? "failed" : err.what),
                   vy_cstr(vy_code_text(err.code)), NULL, vy_code_name(err.code));
@@ -88,7 +66,7 @@ static const char *listed_noun(const struct ctl_command *command)
 }
 
 /* What may help, by the kind of failure. */
-static void hint_for(const struct work *work, int exit_code, char *out, size_t size)
+static void hint_for(const struct ctl_work *work, int exit_code, char *out, size_t size)
 {
     switch (exit_code) {
     case 2:
@@ -113,7 +91,7 @@ static void hint_for(const struct work *work, int exit_code, char *out, size_t s
     }
 }
 
-static int fail_answer(struct work *work, const struct ctl_answer *answer)
+int ctl_work_fail_answer(struct ctl_work *work, const struct ctl_answer *answer)
 {
     const int exit_code = ctl_exit_code(answer->status);
     char what[128];
@@ -127,12 +105,12 @@ static int fail_answer(struct work *work, const struct ctl_answer *answer)
 
 /* ---- stdout ---- */
 
-static int flush_text(struct work *work)
+int ctl_work_flush_text(struct ctl_work *work)
 {
     const struct vy_bytes text = vy_buf_bytes(&work->text);
     const struct vy_err err = vy_buf_error(&work->text);
     if (vy_failed(err)) {
-        return fail_err(work, err);
+        return ctl_work_fail_err(work, err);
     }
     if (fwrite(text.data, 1, text.len, work->run->out) != text.len || fflush(work->run->out) != 0) {
         if (errno != EPIPE || ctl_command_writes(work->command)) {
@@ -161,16 +139,17 @@ static bool can_show(const struct ctl_run *run)
 /* ---- asking ---- */
 
 /* Encodes the request anew (a page has moved on) and asks. */
-static int ask(struct work *work, struct ctl_answer *answer)
+static int ask(struct ctl_work *work, struct ctl_answer *answer)
 {
     void *request = vy_arena_alloc(&work->page_arena, work->method->request->struct_bytes);
     struct vy_buf bytes;
     if (request == NULL) {
-        return fail_err(work, vy_error(VY_CODE_NOMEM, "request"));
+        return ctl_work_fail_err(work, vy_error(VY_CODE_NOMEM, "request"));
     }
     const struct vy_err built = work->command->build(&work->build, request);
     if (vy_failed(built)) {
-        return built.code == VY_CODE_ARGUMENT ? fail_usage(work) : fail_err(work, built);
+        return built.code == VY_CODE_ARGUMENT ? ctl_work_fail_usage(work)
+                                              : ctl_work_fail_err(work, built);
     }
     vy_buf_init(&bytes, REQUEST_BYTES_MAX);
     const struct vy_err err = vy_pb_encode(work->method->request, request, &bytes);
@@ -182,13 +161,13 @@ static int ask(struct work *work, struct ctl_answer *answer)
     }
     vy_buf_deinit(&bytes);
     if (vy_failed(err)) {
-        return fail_err(work, err);
+        return ctl_work_fail_err(work, err);
     }
-    return answer->status == 0 ? CTL_EXIT_OK : fail_answer(work, answer);
+    return answer->status == 0 ? CTL_EXIT_OK : ctl_work_fail_answer(work, answer);
 }
 
 /* *out lives in the page's arena and the answer. */
-static int ask_decoded(struct work *work, struct ctl_answer *answer, void **out)
+int ctl_work_ask_decoded(struct ctl_work *work, struct ctl_answer *answer, void **out)
 {
     vy_arena_reset(&work->page_arena);
     const int exit_code = ask(work, answer);
@@ -200,7 +179,7 @@ static int ask_decoded(struct work *work, struct ctl_answer *answer, void **out)
                                             : vy_pb_decode(work->method->reply, &work->page_arena,
                                                            vy_buf_bytes(&answer->reply), reply);
     if (vy_failed(err)) {
-        return fail_err(work, err);
+        return ctl_work_fail_err(work, err);
     }
     *out = reply;
     return CTL_EXIT_OK;
@@ -208,23 +187,23 @@ static int ask_decoded(struct work *work, struct ctl_answer *answer, void **out)
 
 /* ---- showing ---- */
 
-static int show_record(struct work *work, const void *reply)
+static int ctl_work_show_record(struct ctl_work *work, const void *reply)
 {
     const struct vy_pb_desc *desc = work->method->reply;
     if (work->is_json) {
         ctl_json_message(&work->json, desc, reply);
         vy_buf_append_byte(&work->text, '\n');
-        return flush_text(work);
+        return ctl_work_flush_text(work);
     }
     const struct vy_err err = ctl_table_add(&work->table, desc, reply);
     if (vy_failed(err)) {
-        return fail_err(work, err);
+        return ctl_work_fail_err(work, err);
     }
     ctl_table_write_record(&work->table, &work->text);
-    return flush_text(work);
+    return ctl_work_flush_text(work);
 }
 
-static struct vy_err add_row(struct work *work, const struct vy_pb_desc *desc, const void *row)
+static struct vy_err add_row(struct ctl_work *work, const struct vy_pb_desc *desc, const void *row)
 {
     work->row_count++;
     if (work->command->shape == CTL_LINES && !work->is_json) {
@@ -241,7 +220,7 @@ static struct vy_err add_row(struct work *work, const struct vy_pb_desc *desc, c
     return ctl_table_add(&work->table, desc, row);
 }
 
-static int add_rows(struct work *work, const void *reply)
+static int add_rows(struct ctl_work *work, const void *reply)
 {
     const struct vy_pb_field *list = ctl_field_find(work->method->reply, work->command->list);
     VY_ASSERT(list != NULL && list->repeated);
@@ -249,16 +228,16 @@ static int add_rows(struct work *work, const void *reply)
     for (size_t i = 0; i < count && work->rows_left > 0; i++) {
         const struct vy_err err = add_row(work, list->desc, ctl_field_item(list, reply, i));
         if (vy_failed(err)) {
-            return fail_err(work, err);
+            return ctl_work_fail_err(work, err);
         }
         work->rows_left--;
     }
     /* Tables are written at the end: their widths are not known before. */
-    return vy_buf_len(&work->text) > 0 ? flush_text(work) : CTL_EXIT_OK;
+    return vy_buf_len(&work->text) > 0 ? ctl_work_flush_text(work) : CTL_EXIT_OK;
 }
 
 /* Moves build.page behind this answer. False: there is no more. */
-static bool go_on(struct work *work, const void *reply)
+static bool go_on(struct ctl_work *work, const void *reply)
 {
     const struct vy_pb_field *next = ctl_field_find(work->method->reply, "next");
     const struct vy_pb_field *sequence = ctl_field_find(work->method->reply, "next_sequence");
@@ -276,7 +255,7 @@ static bool go_on(struct work *work, const void *reply)
     return is_more;
 }
 
-static int end_list(struct work *work)
+static int end_list(struct ctl_work *work)
 {
     if (work->is_json) {
         ctl_json_end_array(&work->json);
@@ -284,10 +263,10 @@ static int end_list(struct work *work)
     } else if (work->command->shape != CTL_LINES) {
         ctl_table_write(&work->table, &work->text);
     }
-    return flush_text(work);
+    return ctl_work_flush_text(work);
 }
 
-static int run_list(struct work *work)
+static int run_list(struct ctl_work *work)
 {
     bool is_more = true;
     int exit_code = CTL_EXIT_OK;
@@ -299,7 +278,7 @@ static int run_list(struct work *work)
         void *reply = NULL;
         ctl_answer_init(&answer);
         work->build.page.limit = (uint32_t)VY_MIN(work->rows_left, PAGE_ROWS);
-        exit_code = ask_decoded(work, &answer, &reply);
+        exit_code = ctl_work_ask_decoded(work, &answer, &reply);
         if (exit_code == CTL_EXIT_OK) {
             exit_code = add_rows(work, reply);
             is_more = go_on(work, reply);
@@ -310,7 +289,7 @@ static int run_list(struct work *work)
 }
 
 /* What an object has in a list of its own: the members of a cluster. */
-static int show_rows_below(struct work *work, const void *reply)
+static int show_rows_below(struct ctl_work *work, const void *reply)
 {
     const struct ctl_command *member_list = ctl_command_find(VY_LIT("member"), VY_LIT("list"));
     const struct vy_pb_field *list = ctl_field_find(work->method->reply, work->command->list);
@@ -319,18 +298,19 @@ static int show_rows_below(struct work *work, const void *reply)
     for (size_t i = 0; i < ctl_field_count(list, reply); i++) {
         const struct vy_err err = ctl_table_add(&table, list->desc, ctl_field_item(list, reply, i));
         if (vy_failed(err)) {
-            return fail_err(work, err);
+            return ctl_work_fail_err(work, err);
         }
     }
     vy_buf_append_byte(&work->text, '\n');
     ctl_table_write(&table, &work->text);
-    return flush_text(work);
+    return ctl_work_flush_text(work);
 }
 
-static int show_one(struct work *work, const void *reply)
+int ctl_work_show_one(struct ctl_work *work, const void *reply)
 {
     const struct vy_pb_field *intact = ctl_field_find(work->method->reply, "intact");
-    int exit_code = show_record(work, reply);
+    const struct vy_pb_field *valid = ctl_field_find(work->method->reply, "valid");
+    int exit_code = ctl_work_show_record(work, reply);
     if (exit_code == CTL_EXIT_OK && work->command->list != NULL && !work->is_json) {
         exit_code = show_rows_below(work, reply);
     }
@@ -339,23 +319,29 @@ static int show_one(struct work *work, const void *reply)
                       "DATA_LOSS");
         exit_code = CTL_EXIT_CHECK;
     }
+    if (exit_code == CTL_EXIT_OK && valid != NULL && ctl_field_u64(valid, reply) == 0) {
+        const struct vy_pb_field *reason = ctl_field_find(work->method->reply, "reason");
+        ctl_say_error(work->run->err, VY_LIT("the certificate does not hold"),
+                      ctl_field_bytes(reason, reply), NULL, "DATA_LOSS");
+        exit_code = CTL_EXIT_CHECK;
+    }
     return exit_code;
 }
 
-static int run_one(struct work *work)
+static int run_one(struct ctl_work *work)
 {
     struct ctl_answer answer;
     void *reply = NULL;
     ctl_answer_init(&answer);
-    int exit_code = ask_decoded(work, &answer, &reply);
+    int exit_code = ctl_work_ask_decoded(work, &answer, &reply);
     if (exit_code == CTL_EXIT_OK && work->build.write->validate_only) {
         fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
     }
     if (exit_code == CTL_EXIT_OK && work->command->shape != CTL_NOTHING) {
-        exit_code = show_one(work, reply);
+        exit_code = ctl_work_show_one(work, reply);
     } else if (exit_code == CTL_EXIT_OK && work->is_json) {
         vy_buf_append_cstr(&work->text, "{}\n");
-        exit_code = flush_text(work);
+        exit_code = ctl_work_flush_text(work);
     }
     ctl_answer_deinit(&answer);
     return exit_code;
@@ -364,7 +350,7 @@ static int run_one(struct work *work)
 /* ---- preparing ---- */
 
 /* An option, else a variable, else the default. */
-static struct vy_bytes setting(const struct work *work, enum ctl_option option,
+static struct vy_bytes setting(const struct ctl_work *work, enum ctl_option option,
                                const char *variable)
 {
     const char *from_environment = getenv(variable);
@@ -374,13 +360,13 @@ static struct vy_bytes setting(const struct work *work, enum ctl_option option,
     return from_environment == NULL ? vy_bytes(NULL, 0) : vy_cstr(from_environment);
 }
 
-static const char *path_setting(struct work *work, enum ctl_option option, const char *variable)
+static const char *path_setting(struct ctl_work *work, enum ctl_option option, const char *variable)
 {
     const struct vy_bytes text = setting(work, option, variable);
     return text.len == 0 ? NULL : vy_arena_cstr(&work->arena, text);
 }
 
-static struct vy_bytes servers_of(const struct work *work)
+static struct vy_bytes servers_of(const struct ctl_work *work)
 {
     const struct vy_bytes named = setting(work, CTL_OPTION_SERVER, "VOLARY_SERVER");
     if (named.len > 0) {
@@ -389,7 +375,7 @@ static struct vy_bytes servers_of(const struct work *work)
     return access(LOCAL_SOCKET, F_OK) == 0 ? VY_LIT("unix:" LOCAL_SOCKET) : VY_LIT(DEFAULT_SERVER);
 }
 
-static struct vy_err read_number(struct work *work, enum ctl_option option, uint64_t max,
+static struct vy_err read_number(struct ctl_work *work, enum ctl_option option, uint64_t max,
                                  uint64_t *out)
 {
     const struct vy_bytes text = work->run->args->values[option];
@@ -408,7 +394,7 @@ static struct vy_err read_number(struct work *work, enum ctl_option option, uint
     return vy_ok();
 }
 
-static struct vy_err prepare_client(struct work *work)
+static struct vy_err prepare_client(struct ctl_work *work)
 {
     uint64_t timeout_s = TIMEOUT_S_DEFAULT;
     VY_TRY(read_number(work, CTL_OPTION_TIMEOUT, TIMEOUT_S_MAX, &timeout_s));
@@ -426,7 +412,7 @@ static struct vy_err prepare_client(struct work *work)
     return err;
 }
 
-static struct vy_err prepare(struct work *work)
+static struct vy_err prepare(struct ctl_work *work)
 {
     const struct ctl_args *args = work->run->args;
     VY_TRY(prepare_client(work));
@@ -455,11 +441,13 @@ static struct vy_err prepare(struct work *work)
     return vy_ok();
 }
 
-static int run_work(struct work *work)
+static int run_work(struct ctl_work *work)
 {
     const struct vy_err err = prepare(work);
+    int exit_code = CTL_EXIT_OK;
     if (vy_failed(err)) {
-        return err.code == VY_CODE_ARGUMENT ? fail_usage(work) : fail_err(work, err);
+        return err.code == VY_CODE_ARGUMENT ? ctl_work_fail_usage(work)
+                                            : ctl_work_fail_err(work, err);
     }
     switch (work->command->shape) {
     case CTL_LIST:
@@ -469,16 +457,23 @@ static int run_work(struct work *work)
     case CTL_RECORD:
     case CTL_NOTHING:
         return run_one(work);
+    case CTL_CHECK:
+        exit_code = ctl_work_read_file(work);
+        return exit_code == CTL_EXIT_OK ? run_one(work) : exit_code;
+    case CTL_DELETION:
+        return ctl_work_delete(work);
+    case CTL_JOB:
+        return ctl_work_watch(work);
     }
     return CTL_EXIT_FAILURE;
 }
 
 int ctl_run(const struct ctl_run *run)
 {
-    struct work work = {.run = run,
-                        .command = run->args->command,
-                        .method = ctl_command_method(run->args->command),
-                        .is_json = ctl_args_is_json(run->args)};
+    struct ctl_work work = {.run = run,
+                            .command = run->args->command,
+                            .method = ctl_command_method(run->args->command),
+                            .is_json = ctl_args_is_json(run->args)};
     if (work.method == NULL) {
         char what[96];
         (void)snprintf(what, sizeof(what), "%s %s is not in this version", work.command->noun,

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files that run a command share. The functions return exit codes. */
+#include "base/secret.h"
+#include "meta/ctl/client.h"
+#include "meta/ctl/json.h"
+#include "meta/ctl/run.h"
+
+#define OPERATION_ID_BYTES 16U
+
+/* One command on its way. */
+struct ctl_work {
+    const struct ctl_run *run;
+    const struct ctl_command *command;
+    const struct vy_pb_method *method;
+    struct vy_arena arena;      /* to the end */
+    struct vy_arena page_arena; /* of one answer */
+    struct ctl_client client;
+    struct ctl_build build;
+    struct admin_write_options write;
+    uint8_t operation_id[OPERATION_ID_BYTES];
+    struct vy_secret *password; /* owned; may be NULL */
+    struct vy_buf problem;
+    struct vy_buf text; /* of stdout */
+    struct ctl_table table;
+    struct ctl_json json;
+    uint64_t rows_left; /* of --limit */
+    uint64_t row_count;
+    bool is_json;
+};
+
+int ctl_work_fail_usage(struct ctl_work *work); /* says work->problem */
+int ctl_work_fail_err(struct ctl_work *work, struct vy_err err);
+int ctl_work_fail_answer(struct ctl_work *work, const struct ctl_answer *answer);
+int ctl_work_flush_text(struct ctl_work *work);
+/* One call of work->method. *out lives in the page's arena and the answer. */
+int ctl_work_ask_decoded(struct ctl_work *work, struct ctl_answer *answer, void **out);
+int ctl_work_show_one(struct ctl_work *work, const void *reply);
+
+/* ---- jobs (run_job.c) ---- */
+
+int ctl_work_read_file(struct ctl_work *work); /* the first word names it; into build.file */
+int ctl_work_delete(struct ctl_work *work);
+int ctl_work_watch(struct ctl_work *work);

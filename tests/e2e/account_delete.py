@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Deleting an account from the outside (P8, DEL-1 to DEL-7, F22): nothing lets in, nothing is read back, the work ends after
+a kill, and the next holder of the address finds nothing."""
+import json
+import pathlib
+import re
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+import volary
+from wire import Imap, Smtp
+
+MARK = "MARKER-7f3a91c2e5-of-the-deleted"
+BYE_WITHIN_S = 1.0
+MESSAGE = ("From: peer@elsewhere.test\r\nSubject: %s\r\n\r\n%s\r\n" % (MARK, MARK)).encode()
+
+
+class Delete(volary.Case):
+    server_env = {"VOLARY_DELETE__RETENTION_S": "3600", "VOLARY_DELETE__QUARANTINE_S": "3600"}
+
+    def make(self, name, filled=True):
+        self.server.create_account(name)
+        if filled:
+            with Smtp(self.server.port("lmtp"), hello="LHLO client.test") as smtp:
+                self.assertTrue(smtp.deliver(name, MESSAGE).startswith("250"))
+        return name
+
+    def imap(self, name, password=volary.PASSWORD):
+        connection = Imap(self.server.port("imap"), name, password)
+        self.addCleanup(connection.close)
+        return connection
+
+    def login_is_refused(self, name):
+        imap = Imap(self.server.port("imap"))
+        self.addCleanup(imap.close)
+        answer = imap.command('LOGIN %s "%s"' % (name, volary.PASSWORD))
+        return not answer.ok and "AUTHENTICATIONFAILED" in answer.tagged
+
+    def rcpt(self, name):
+        with Smtp(self.server.port("smtp")) as smtp:
+            smtp.command("MAIL FROM:<peer@elsewhere.test>")
+            return smtp.command("RCPT TO:<%s>" % name)
+
+    def account_id(self, name):
+        return self.server.ctl_json("account", "show", name)["id"]
+
+    def uidvalidity(self, imap):
+        answer = imap.command("SELECT INBOX")
+        self.assertTrue(answer.ok, answer.tagged)
+        return int(re.search(rb"UIDVALIDITY (\d+)", b"".join(answer.untagged))[1])
+
+    def messages(self, imap):
+        answer = imap.command("STATUS INBOX (MESSAGES)")
+        return int(re.search(rb"MESSAGES (\d+)", b"".join(answer.untagged))[1])
+
+    def test_deleted_for_good(self):
+        name = self.make("gone@dev.test")
+        before, number = self.imap(name), self.account_id(name)
+        validity = self.uidvalidity(before)
+        self.assertEqual(self.messages(before), 1)
+        before.command("NOOP")
+        with Smtp(self.server.port("smtp")) as late:
+            late.command("MAIL FROM:<peer@elsewhere.test>")
+            self.assertTrue(late.command("RCPT TO:<%s>" % name).startswith("250"))
+            self.assertEqual(self.server.ctl("account", "delete", name, check=False)[0], 8)  # nobody to ask
+            _, text, _ = self.server.ctl("account", "delete", name, "--yes", "--wait", "--reason", "test")
+            told = time.monotonic()
+            # DEL-6: the open session hears BYE, or is closed behind one.
+            heard = list(iter(before.line, None))
+            self.assertLess(time.monotonic() - told, BYE_WITHIN_S)
+            self.assertTrue(any(line.startswith("* BYE") for line in heard), heard)
+            # Trap j: accepted before, finished after.
+            self.assertTrue(late.command("DATA").startswith(("354", "4", "5")))
+            late.send(MESSAGE + b".\r\n")
+            self.assertRegex(late.reply(), r"\A[45]\d\d")
+        certificate = json.loads(text)
+        self.assertEqual((certificate["account_id"], certificate["format"]), (number, "volary-erasure-1"))
+        self.assertTrue(any("raft log" in line for line in certificate["pending"]))
+        self.assertTrue(self.login_is_refused(name))
+        self.assertRegex(self.rcpt(name), r"\A550")
+        self.check_certificate(text)
+        self.check_job(certificate["intent"], number)
+        self.check_new_holder(name, number, validity)
+
+    def check_certificate(self, text):
+        good, bad = self.server.home / "good.json", self.server.home / "bad.json"
+        good.write_text(text)
+        bad.write_text(text.replace('"intent":"', '"intent":"9', 1))
+        self.assertEqual(self.server.ctl_json("certificate", "verify", str(good))["valid"], True)
+        self.assertEqual(self.server.ctl("certificate", "verify", str(bad), check=False)[0], 9)
+
+    def check_job(self, job, number):
+        listed = [j for j in self.server.ctl_json("job", "list") if j["id"] == job]
+        self.assertEqual([(j["kind"], j["state"], j["account_id"]) for j in listed], [("erase-account", "done", number)])
+        self.assertEqual(self.server.ctl_json("job", "watch", job)["state"], "done")
+
+    def check_new_holder(self, name, number, validity):
+        """DEL-4"""
+        self.assertEqual(self.server.ctl("account", "create", name, check=False)[0], 4)
+        self.server.ctl("account", "create", name, "--release-address", "--password-stdin", stdin=volary.PASSWORD + "\n")
+        self.assertNotEqual(self.account_id(name), number)
+        after = self.imap(name)
+        self.assertEqual(self.messages(after), 0)
+        self.assertNotEqual(self.uidvalidity(after), validity)
+        self.assertRegex(self.rcpt(name), r"\A250")
+
+    def test_del2_soft_and_back(self):
+        name = self.make("soft@dev.test")
+        validity = self.uidvalidity(self.imap(name))
+        deleted = self.server.ctl_json("account", "delete", name, "--soft", "--yes")
+        self.assertEqual((deleted["state"], deleted["intent"]), ("soft-deleted", ""))
+        imap = Imap(self.server.port("imap"))
+        self.addCleanup(imap.close)
+        self.assertFalse(imap.command('LOGIN %s "%s"' % (name, volary.PASSWORD)).ok)
+        self.assertRegex(self.rcpt(name), r"\A[45]\d\d")
+        self.assertEqual(self.server.ctl_json("account", "restore", name)["state"], "active")
+        back = self.imap(name)
+        self.assertEqual((self.uidvalidity(back), self.messages(back)), (validity, 1))
+
+    def test_del7_aliases(self):
+        name = self.make("member@dev.test", filled=False)
+        self.server.ctl("alias", "create", "list@dev.test", name)
+        code, _, problem = self.server.ctl("account", "delete", name, "--yes", check=False)
+        self.assertEqual(code, 4)
+        self.assertIn("list@dev.test", problem)
+        _, _, note = self.server.ctl("account", "delete", name, "--yes", "--cascade")
+        self.assertIn("list@dev.test has no target", note)
+        self.assertRegex(self.rcpt("list@dev.test"), r"\A550")
+
+    def test_del5_killed_behind_the_intent(self):
+        name = self.make("killed@dev.test")
+        intent = self.server.ctl_json("account", "delete", name, "--yes")["intent"]
+        self.server.kill()
+        self.server.restart()
+        self.assertEqual(self.server.ctl_json("job", "watch", intent)["state"], "done")
+        self.assertTrue(self.login_is_refused(name))
+        self.assertRegex(self.rcpt(name), r"\A550")
+
+    def test_f22_no_file_holds_the_marker(self):
+        name = self.make("marked@dev.test")
+        self.server.ctl("account", "delete", name, "--yes", "--wait")
+        files = [p for p in self.server.data.rglob("*") if p.is_file()]
+        self.assertTrue(files)
+        for path in files:
+            self.assertNotIn(MARK.encode(), path.read_bytes(), path)
+
+
+if __name__ == "__main__":
+    volary.main()
