@@ -5,6 +5,7 @@
  */
 #include "base/assert.h"
 #include "replica/idem.h"
+#include "replica/replica.h"
 #include "shard/email_row.h"
 #include "shard/fsm_private.h"
 
@@ -41,6 +42,20 @@ static const erase_handler erase_handlers[SHARD_FAMILY_COUNT] = {
 #undef X
 };
 
+/* The engine's families (replica.h), each with what an account leaves there: a new one must be
+ * named here, or this does not compile. */
+enum engine_rows {
+    ENGINE_ROWS_LOGGED, /* raft: sealed under the account's key until the log is cut */
+    ENGINE_ROWS_NONE,   /* sys: identity and indexes of the group */
+    ENGINE_ROWS_ANSWERS /* idem: forget_answers */
+};
+static const enum engine_rows engine_families[] = {ENGINE_ROWS_LOGGED, ENGINE_ROWS_NONE,
+                                                   ENGINE_ROWS_ANSWERS};
+_Static_assert(VY_COUNT_OF(engine_families) == REPLICA_FAMILY_FIRST,
+               "P8: say what an account leaves in the new family");
+_Static_assert(REPLICA_FAMILY_RAFT == 0 && REPLICA_FAMILY_SYS == 1 && REPLICA_FAMILY_IDEM == 2,
+               "the order of engine_families");
+
 /* Answers under its idempotency keys name mailboxes and emails; what does not fit one command
  * expires within minutes. */
 static void forget_answers(struct apply *apply, uint64_t account_id)
@@ -53,7 +68,11 @@ static void forget_answers(struct apply *apply, uint64_t account_id)
 
 void erase_account(struct apply *apply, uint64_t account_id)
 {
-    forget_answers(apply, account_id);
+    for (size_t i = 0; i < VY_COUNT_OF(engine_families); i++) {
+        if (engine_families[i] == ENGINE_ROWS_ANSWERS) {
+            forget_answers(apply, account_id);
+        }
+    }
     box_forget_account(&apply->fsm->cache, account_id);
     for (unsigned family = 0; family < SHARD_FAMILY_COUNT; family++) {
         erase_handlers[family](apply, account_id, (enum shard_family)family);
@@ -84,6 +103,8 @@ enum shard_code fsm_fence(struct apply *apply)
     apply_touch_account(account);
     if (cmd->erase && !account->row.erased) {
         erase_account(apply, account_id);
+    } else if (cmd->erase) {
+        forget_answers(apply, account_id); /* what did not fit before */
     }
     apply->result->account_epoch = account->row.epoch;
     apply_event(apply, &(struct fsm_event){.kind = FSM_EVENT_FENCE,

@@ -620,6 +620,19 @@ static void short_bodies_come_inside_the_command(void **state)
     assert_int_equal(shard_machine_apply(&m, &command).code, SHARD_CODE_PRECONDITION);
 }
 
+/* P8, DEL-4: the next holder of an address is a higher account, made in the same second perhaps. */
+static void p8_a_later_account_has_a_higher_uidvalidity(void **state)
+{
+    (void)state;
+    init_account(ADA, 0);
+    create(ADA, "Work");
+    m.time_ms -= 1000; /* and a leader with a slow clock */
+    init_account(BOB, 0);
+    create(BOB, "Work");
+    assert_true(box_row(BOB, "INBOX").uidvalidity > box_row(ADA, "Work").uidvalidity);
+    assert_true(box_row(BOB, "Work").uidvalidity > box_row(ADA, "Work").uidvalidity);
+}
+
 static void append_reports_uids_and_checks_target_and_quota(void **state)
 {
     (void)state;
@@ -1175,6 +1188,7 @@ int main(void)
         T(a_refused_command_is_judged_anew_under_its_key),
         T(keys_of_two_accounts_do_not_meet),
         T(short_bodies_come_inside_the_command),
+        T(p8_a_later_account_has_a_higher_uidvalidity),
         T(append_reports_uids_and_checks_target_and_quota),
         T(replies_join_the_thread),
         T(store_changes_flags_and_tells_what_it_left_alone),

@@ -35,12 +35,18 @@ static bool is_name(const struct sealed_name *name)
     return name != NULL && name->hash.len == SHARD_HASH_BYTES && name->sealed.len > 0;
 }
 
+#define UIDVALIDITY_ACCOUNTS (1U << 20)
+#define UIDVALIDITY_STEP 1024U /* above what one account takes ahead of the time */
+
 /* From the entry's time in seconds, but always above the last one given: a name made anew never
- * looks like the old mailbox, whatever the clocks do (P5). */
+ * looks like the old mailbox, whatever the clocks do (P5). The account's number, which only grows,
+ * counts too: the next holder of an address begins above the one before, within the same second as
+ * well (P8, DEL-4); once in a million accounts it is other, not above. */
 static uint32_t take_uidvalidity(struct apply *apply, struct fsm_account *account)
 {
     const uint64_t now_s = apply->time_ms / 1000;
-    const uint32_t wanted = now_s > UINT32_MAX ? UINT32_MAX : (uint32_t)now_s;
+    const uint64_t own = account->account_id % UIDVALIDITY_ACCOUNTS * UIDVALIDITY_STEP;
+    const uint32_t wanted = (uint32_t)VY_MIN(now_s + own, UINT32_MAX);
 
     account->row.last_uidvalidity = VY_MAX(wanted, account->row.last_uidvalidity + 1);
     return account->row.last_uidvalidity;
