@@ -6,6 +6,7 @@ Each fault is asked for twice where `--check-config` can see it: the check and t
 """
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import unittest
@@ -51,8 +52,10 @@ class Startup(unittest.TestCase):
 
     def start(self, env=None):
         """A process that serves."""
-        process = subprocess.Popen([str(volary.BIN / "volary"), "serve", "--config", str(self.config)], stdout=subprocess.PIPE,
-                                   stderr=subprocess.DEVNULL, text=True, env={**os.environ, **(env or {})})
+        self.log = self.home / "stderr.log"
+        with open(self.log, "ab") as log:
+            process = subprocess.Popen([str(volary.BIN / "volary"), "serve", "--config", str(self.config)], stdout=subprocess.PIPE,
+                                       stderr=log, text=True, env={**os.environ, **(env or {})})
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -118,14 +121,22 @@ class Configuration(Startup):
                     self.assert_refused(self.run_volary(*options, env={name: "x"}), "environment: ")
 
     def test_a_file_that_went_bad_leaves_what_runs_alone_C3(self):
-        """A running server does not read its file again: nothing in it can change by itself."""
+        """SIGHUP reads the file again: one with faults changes nothing and is told; a good one is taken."""
         self.config.write_text(self.text)
         process = self.start()
         self.config.write_text("no_such_key: 1\n")
         self.assert_refused(self.run_volary("--check-config"), "no_such_key")
+        process.send_signal(signal.SIGHUP)
+        self.wait_log("program.reload.refused")
         with volary.socket.create_connection(("127.0.0.1", self.base + 143), 10) as imap:
             self.assertTrue(imap.recv(100).startswith(b"* OK"))
+        self.config.write_text(self.text)
+        process.send_signal(signal.SIGHUP)
+        self.wait_log("program.reload.ok")
         self.assertIsNone(process.poll())
+
+    def wait_log(self, event):
+        volary.wait_for(event, lambda: event in self.log.read_text())
 
 
 class Secrets(Startup):
