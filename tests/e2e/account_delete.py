@@ -5,6 +5,7 @@ a kill, and the next holder of the address finds nothing."""
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import time
 
@@ -137,6 +138,30 @@ class Delete(volary.Case):
         self.assertEqual(self.server.ctl_json("job", "watch", intent)["state"], "done")
         self.assertTrue(self.login_is_refused(name))
         self.assertRegex(self.rcpt(name), r"\A550")
+
+    def test_del5_killed_anywhere_in_a_delete(self):
+        """Either there is no intent and the account is whole, or there is one and it ends; never between."""
+        outcomes = []  # intents found in each round
+        for round_number in range(6):
+            name = self.make("round%d@dev.test" % round_number)
+            number = self.account_id(name)
+            argv = [str(volary.BIN / "volaryctl"), "--server", "unix:%s" % (self.server.data / "admin.sock"),
+                    "--timeout", "1", "account", "delete", name, "--yes"]
+            with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as delete:
+                time.sleep(0.004 * round_number)  # where the kill falls, from before the call to behind it
+                self.server.kill()
+                delete.wait()
+            self.server.restart()
+            intents = [j["id"] for j in self.server.ctl_json("job", "list") if j["account_id"] == number]
+            outcomes.append(len(intents))
+            if intents:
+                self.assertEqual(self.server.ctl_json("job", "watch", intents[0])["state"], "done")
+                self.assertTrue(self.login_is_refused(name))
+                self.assertRegex(self.rcpt(name), r"\A550")
+            else:
+                self.assertEqual(self.messages(self.imap(name)), 1)
+        self.assertLessEqual(max(outcomes), 1)
+        print("intents by round: %s" % outcomes)
 
     def test_f22_no_file_holds_the_marker(self):
         name = self.make("marked@dev.test")
