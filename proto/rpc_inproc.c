@@ -6,6 +6,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* Bytes on their way to the other side behind which the next ones wait until it has taken some. Up
+ * to here a sender goes on at once: a thread need not be woken for each small call. */
+#define INPROC_AHEAD_BYTES (64U * 1024U)
+
 /*
  * A pair of ends, one per side, each touched by its own loop alone; what they share is below the
  * lock. Everything that goes to the other side is a post to its loop, made under the lock and only
@@ -25,6 +29,8 @@ struct inproc_end {
     bool is_open;         /* this side may hear events */
     bool is_open_told;
     bool is_closed_told;
+    size_t ahead_bytes; /* under the lock: sent, and not taken by the other side */
+    bool is_sent_owed;  /* under the lock: on_sent waits for the other side */
 };
 struct inproc_pair {
     pthread_mutex_t lock;
@@ -82,8 +88,20 @@ static bool pair_post(struct inproc_pair *pair, unsigned side, enum note_kind ki
     return is_open;
 }
 
+/* The other side has taken bytes of this end. True: it waited for that. */
+static bool end_taken(struct inproc_end *end, size_t bytes)
+{
+    pthread_mutex_lock(&end->pair->lock);
+    end->ahead_bytes -= bytes;
+    const bool is_owed = end->is_sent_owed;
+    end->is_sent_owed = false;
+    pthread_mutex_unlock(&end->pair->lock);
+    return is_owed;
+}
+
 static void end_take_blocks(struct inproc_end *end, struct rpc_block_list *blocks)
 {
+    const size_t bytes = blocks->bytes;
     struct rpc_block *block = rpc_block_list_pop(blocks);
     while (block != NULL) {
         if (end->is_open) {
@@ -92,7 +110,7 @@ static void end_take_blocks(struct inproc_end *end, struct rpc_block_list *block
         rpc_block_free(block);
         block = rpc_block_list_pop(blocks);
     }
-    if (end->is_open) {
+    if (end->is_open && end_taken(&end->pair->ends[1 - end->side], bytes)) {
         pair_post(end->pair, 1 - end->side, NOTE_TAKEN, NULL);
     }
 }
@@ -148,7 +166,15 @@ static struct inproc_end *end_of(struct rpc_pipe *pipe)
 static void end_send(struct rpc_pipe *pipe, struct rpc_block_list *blocks)
 {
     struct inproc_end *end = end_of(pipe);
-    pair_post(end->pair, 1 - end->side, NOTE_DATA, blocks);
+    pthread_mutex_lock(&end->pair->lock);
+    end->ahead_bytes += blocks->bytes;
+    const bool goes_on = end->ahead_bytes <= INPROC_AHEAD_BYTES;
+    end->is_sent_owed = !goes_on;
+    pthread_mutex_unlock(&end->pair->lock);
+    const bool is_posted = pair_post(end->pair, 1 - end->side, NOTE_DATA, blocks);
+    if (is_posted && goes_on) {
+        pair_post(end->pair, end->side, NOTE_TAKEN, NULL);
+    }
     /* When the other side is gone, its NOTE_CLOSED is on the way: nothing more to say. */
 }
 
