@@ -42,7 +42,8 @@ void admin_reply_empty(struct meta_call *call);
 
 struct admin_secret {
     enum credential_kind kind;
-    struct vy_bytes prepared;             /* of a chosen password */
+    struct vy_bytes typed;                /* of a chosen password */
+    struct vy_bytes prepared;             /* the same */
     char shown[PASSWORD_SHOWN_BYTES + 1]; /* of a generated one */
     struct password_verifier verifier;
 };

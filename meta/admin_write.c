@@ -225,10 +225,12 @@ static void secret_on_worker(struct meta_call *call)
 {
     struct admin_secret *secret = admin_write_of(call)->secret;
     const struct cluster_key *key = call->meta->config.key;
+    const uint32_t iterations = meta_scram_iterations(call->meta);
     call->err = secret->kind == CREDENTIAL_KIND_CHOSEN
-                    ? password_make_chosen(key, secret->prepared, &secret->verifier)
-                    : password_make_generated(key, vy_cstr(secret->shown), secret->kind,
-                                              meta_scram_iterations(call->meta), &secret->verifier);
+                    ? password_make_chosen(key, secret->prepared, secret->typed, iterations,
+                                           &secret->verifier)
+                    : password_make_generated(key, vy_cstr(secret->shown), secret->kind, iterations,
+                                              &secret->verifier);
 }
 
 static struct vy_err begin_secret(struct meta_call *call, struct vy_bytes chosen,
@@ -244,9 +246,10 @@ static struct vy_err begin_secret(struct meta_call *call, struct vy_bytes chosen
     secret->kind = chosen.len > 0 ? CREDENTIAL_KIND_CHOSEN : kind;
     struct password_verifier *verifier = &secret->verifier;
     vy_rng_fill(rng, verifier->argon2_salt, sizeof(verifier->argon2_salt));
-    vy_rng_fill(rng, verifier->scram_salt, sizeof(verifier->scram_salt));
+    password_scram_salt(call->meta->config.key, write->name, verifier->scram_salt);
     vy_rng_fill(rng, verifier->seed, sizeof(verifier->seed));
     if (chosen.len > 0) {
+        secret->typed = chosen;
         VY_TRY(password_prepare(&call->arena, chosen, &secret->prepared));
         return secret->prepared.len < PASSWORD_CHOSEN_BYTES_MIN
                    ? vy_error(VY_CODE_ARGUMENT, "password is shorter than 8 bytes")
@@ -262,6 +265,13 @@ static void secret_made(struct meta_call *call)
     struct password_verifier *verifier = &write->secret->verifier;
     if (write->secret->kind != CREDENTIAL_KIND_CHOSEN && write->options->operation_id.len > 0) {
         verifier->row.seed = vy_bytes(verifier->seed, sizeof(verifier->seed));
+    }
+    const struct vy_err err =
+        seal_message(&call->meta->scram_key, call->meta->config.rng, &call->arena, &scram_keys_desc,
+                     &verifier->scram, &verifier->row.scram_sealed);
+    if (vy_failed(err)) {
+        meta_call_fail(call, err);
+        return;
     }
     const meta_call_fn next = call->after_secret;
     next(call);

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SCRAM-SHA-256 and -PLUS: the two rounds. State travels sealed with the frontend. */
+/*
+ * SCRAM-SHA-256 and -PLUS: the two rounds. State travels sealed with the frontend.
+ *
+ * The first answer is the same for all names, for it is made from the name alone. Only the proof of
+ * the second round tells which of the account's secrets the client has, if any.
+ */
 #include "meta/login_service.h"
 
 #include "base/codec.h"
 
 #define SERVER_NONCE_BYTES 18U
-
-/* The verifier to be used, or NULL: then everything is faked. */
-static const struct new_credential *find_verifier(const struct login *login)
-{
-    const struct new_credential *secret = login->main.secret;
-    return secret != NULL && secret->scram_pairs_count > 0 ? secret : NULL;
-}
 
 static bool is_binding_allowed(const struct login *login, const struct scram_client_first *first)
 {
@@ -63,20 +61,17 @@ static struct vy_err make_server_first(struct meta_call *call, struct challenge_
 static struct vy_err answer_first(struct meta_call *call, const struct scram_client_first *first)
 {
     const struct login *login = login_of(call);
-    const struct new_credential *secret = find_verifier(login);
-    uint8_t fake[32];
+    uint8_t salt[PASSWORD_SALT_BYTES];
     uint8_t name_hash[32];
-    login_fake_bytes(call->meta, "fake-salt", login, fake);
+    password_scram_salt(call->meta->config.key, login_name_for_hash(login), salt);
     login_name_hash(login, name_hash);
-    struct challenge_body body = {
-        .expires_ms = meta_now_ms(call->meta) + LOGIN_CHALLENGE_MS,
-        .name_hash = vy_bytes(name_hash, sizeof(name_hash)),
-        .salt = secret != NULL ? secret->scram_salt : vy_bytes(fake, PASSWORD_SALT_BYTES),
-        .iterations = secret != NULL ? secret->scram_iterations : meta_scram_iterations(call->meta),
-        .client_first_bare = first->bare,
-        .gs2_header = first->gs2_header,
-        .mechanism = (uint32_t)login->request->context->mechanism,
-        .credential_id = secret != NULL ? login->main.id : 0};
+    struct challenge_body body = {.expires_ms = meta_now_ms(call->meta) + LOGIN_CHALLENGE_MS,
+                                  .name_hash = vy_bytes(name_hash, sizeof(name_hash)),
+                                  .salt = vy_bytes(salt, sizeof(salt)),
+                                  .iterations = meta_scram_iterations(call->meta),
+                                  .client_first_bare = first->bare,
+                                  .gs2_header = first->gs2_header,
+                                  .mechanism = (uint32_t)login->request->context->mechanism};
     struct login_reply reply = {.result = LOGIN_RESULT_SCRAM_CONTINUE};
     VY_TRY(extend_nonce(call, first->nonce, &body.nonce));
     VY_TRY(make_server_first(call, &body));
@@ -134,38 +129,108 @@ static bool is_binding_right(const struct login *login, const struct challenge_b
            vy_bytes_equal_secret(vy_bytes_from(binding, body->gs2_header.len), data);
 }
 
-/* Tries every form of the secret, and something in any case. */
-static struct vy_err check_proof(struct meta_call *call, const struct challenge_body *body,
-                                 const struct scram_client_final *final)
+/* What a proof is held against. */
+struct exchange {
+    const struct challenge_body *body;
+    struct vy_bytes message; /* what both sides signed */
+    const uint8_t *proof;
+    uint8_t server_key[SCRAM_KEY_BYTES]; /* of the secret that it proved; zeros: of none */
+};
+
+/* The verifiers of a secret. None: it has none, or they were made for another salt or count. */
+static struct vy_err open_keys(struct meta_call *call, const struct exchange *exchange,
+                               const struct new_credential *secret, struct scram_keys *out)
+{
+    struct scram_keys keys;
+    *out = (struct scram_keys){.pairs_count = 0};
+    if (secret == NULL || secret->scram_sealed.len == 0) {
+        return vy_ok();
+    }
+    const struct vy_err err = seal_open_message(&call->meta->scram_key, &call->arena,
+                                                secret->scram_sealed, &scram_keys_desc, &keys);
+    if (err.code == VY_CODE_AUTH) {
+        return vy_error(VY_CODE_CORRUPT, "SCRAM verifier does not open under the cluster key");
+    }
+    VY_TRY(err);
+    if (keys.iterations == exchange->body->iterations &&
+        vy_bytes_equal(keys.salt, exchange->body->salt)) {
+        *out = keys;
+    }
+    return vy_ok();
+}
+
+/* Tries every form of the secret, and something in place of those that it has not. */
+static struct vy_err try_secret(struct meta_call *call, struct exchange *exchange, uint64_t id,
+                                const struct new_credential *secret)
 {
     static const uint8_t nothing[SCRAM_KEY_BYTES] = {0};
     struct login *login = login_of(call);
-    const struct new_credential *secret = find_verifier(login);
-    struct vy_bytes message = {.len = 0};
-    VY_TRY(scram_auth_message(&call->arena, body->client_first_bare, body->server_first,
-                              final->without_proof, &message));
-    const struct vy_bytes dummy = vy_bytes(nothing, sizeof(nothing));
+    struct scram_keys keys;
+    VY_TRY(open_keys(call, exchange, secret, &keys));
     for (size_t i = 0; i < PASSWORD_SCRAM_PAIRS; i++) {
-        const bool is_real = secret != NULL && i < secret->scram_pairs_count;
-        const struct vy_bytes stored = is_real ? secret->scram_pairs[i].stored_key : dummy;
-        uint8_t signature[SCRAM_KEY_BYTES];
-        const bool is_right =
-            stored.len == SCRAM_KEY_BYTES && scram_check_proof(stored, message, final->proof);
-        scram_server_signature(is_real ? secret->scram_pairs[i].server_key : dummy, message,
-                               signature);
-        if (is_right && is_real && login->main.id == body->credential_id) {
-            struct vy_buf buf;
-            vy_buf_init(&buf, 128);
-            scram_append_server_final(&buf, signature);
-            const struct vy_err err =
-                vy_arena_dup(&call->arena, vy_buf_bytes(&buf), &login->server_message);
-            vy_buf_deinit(&buf);
-            VY_TRY(err);
+        const bool is_real = i < keys.pairs_count &&
+                             keys.pairs[i].stored_key.len == SCRAM_KEY_BYTES &&
+                             keys.pairs[i].server_key.len == SCRAM_KEY_BYTES;
+        const struct vy_bytes stored =
+            is_real ? keys.pairs[i].stored_key : vy_bytes(nothing, sizeof(nothing));
+        const bool is_right = scram_check_proof(stored, exchange->message, exchange->proof);
+        if (is_right && is_real) {
+            memcpy(exchange->server_key, keys.pairs[i].server_key.data, SCRAM_KEY_BYTES);
             login->matched = secret;
-            login->matched_id = login->main.id;
+            login->matched_id = id;
         }
     }
     return vy_ok();
+}
+
+/* A proof costs about 5 us for each secret, so 50 app passwords stay far under what P18 allows. */
+static struct vy_err try_app_passwords(struct meta_call *call, struct exchange *exchange)
+{
+    const struct login *login = login_of(call);
+    const struct meta_view view = meta_call_view(call);
+    const struct credential_row *rows = NULL;
+    size_t count = 0;
+    if (!login->is_known || login->account.app_password_count == 0) {
+        return vy_ok();
+    }
+    VY_TRY(credential_list(&view, login->account.id, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].secret != NULL && rows[i].secret->kind == CREDENTIAL_KIND_APP) {
+            VY_TRY(try_secret(call, exchange, rows[i].id, rows[i].secret));
+        }
+    }
+    return vy_ok();
+}
+
+/* The server's own proof; made for a wrong one too, which is never told. */
+static struct vy_err make_server_final(struct meta_call *call, const struct exchange *exchange)
+{
+    uint8_t signature[SCRAM_KEY_BYTES];
+    struct login *login = login_of(call);
+    struct vy_buf buf;
+    scram_server_signature(vy_bytes(exchange->server_key, SCRAM_KEY_BYTES), exchange->message,
+                           signature);
+    vy_buf_init(&buf, 128);
+    scram_append_server_final(&buf, signature);
+    struct vy_err err = vy_buf_error(&buf);
+    if (!vy_failed(err) && login->matched != NULL) {
+        err = vy_arena_dup(&call->arena, vy_buf_bytes(&buf), &login->server_message);
+    }
+    vy_buf_deinit(&buf);
+    return err;
+}
+
+/* Tries all secrets of the account, whether one was right already or not. */
+static struct vy_err check_proof(struct meta_call *call, const struct challenge_body *body,
+                                 const struct scram_client_final *final)
+{
+    const struct login *login = login_of(call);
+    struct exchange exchange = {.body = body, .proof = final->proof};
+    VY_TRY(scram_auth_message(&call->arena, body->client_first_bare, body->server_first,
+                              final->without_proof, &exchange.message));
+    VY_TRY(try_secret(call, &exchange, login->main.id, login->main.secret));
+    VY_TRY(try_app_passwords(call, &exchange));
+    return make_server_final(call, &exchange);
 }
 
 static enum login_verdict verdict_of(struct meta_call *call)

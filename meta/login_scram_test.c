@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SCRAM-SHA-256 and -PLUS against real accounts: A7, A8, P18. */
+/* SCRAM-SHA-256 and -PLUS against real accounts: A7, A8, P18, APP-5. */
 #include "meta/login_fixture.h"
+#include "meta/meta_private.h"
+#include "meta/password.h"
 #include "meta/scram.h"
 
 #include "base/assert.h"
@@ -107,28 +109,235 @@ static struct client new_client(enum login_mechanism mechanism)
     };
 }
 
+/* A whole exchange without channel binding. */
+static enum login_result sign_in(struct fixture *f, const char *name, const char *password,
+                                 struct login_reply *reply)
+{
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    scram_start(f, &client, "n,,", name, reply);
+    assert_int_equal(reply->result, LOGIN_RESULT_SCRAM_CONTINUE);
+    scram_sign(&client, "n,,", password);
+    return scram_end(f, &client, reply);
+}
+
+/* "clientnonce..." is new each time; what follows it is told about the name. */
+static void told_of(struct fixture *f, const char *name, char out[128])
+{
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    scram_start(f, &client, "n,,", name, &reply);
+    assert_int_equal(reply.result, LOGIN_RESULT_SCRAM_CONTINUE);
+    (void)snprintf(out, 128, "%s", strstr(client.server_first, ",s="));
+}
+
+static void without_dashes(const char *text, char out[64])
+{
+    size_t at = 0;
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (text[i] != '-') {
+            out[at++] = text[i];
+        }
+    }
+    out[at] = '\0';
+}
+
+static void add_app_password(struct fixture *f, const char *account, const char *protocol,
+                             uint64_t expires_ms, char out[64])
+{
+    const struct vy_bytes protocols[] = {vy_cstr(protocol)};
+    const struct admin_create_app_password_request request = {.account = vy_cstr(account),
+                                                              .label = VY_LIT("phone"),
+                                                              .protocols_count = 1,
+                                                              .protocols = protocols,
+                                                              .expires_ms = expires_ms};
+    struct admin_create_app_password_reply reply;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "CredentialService", "CreateAppPassword", &request, &reply)));
+    (void)snprintf(out, 64, "%.*s", VY_PRI(reply.secret));
+}
+
+static void set_password(struct fixture *f, const char *account, const char *password)
+{
+    const struct admin_set_password_request request = {.account = vy_cstr(account),
+                                                       .password = vy_cstr(password)};
+    struct admin_set_password_reply reply;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AccountService", "SetPassword", &request, &reply)));
+}
+
 static void scram_signs_in_with_the_shown_and_the_bare_form(void **state)
 {
     struct fixture *f = *state;
-    char bare[64] = {0};
-    size_t at = 0;
-    for (size_t i = 0; f->generated[i] != '\0'; i++) {
-        if (f->generated[i] != '-') {
-            bare[at++] = f->generated[i];
-        }
-    }
+    char bare[64];
+    without_dashes(f->generated, bare);
     const char *const forms[] = {f->generated, bare};
     for (size_t i = 0; i < 2; i++) {
-        struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
         struct login_reply reply;
-        scram_start(f, &client, "n,,", "ada@d.test", &reply);
-        assert_int_equal(reply.result, LOGIN_RESULT_SCRAM_CONTINUE);
-        scram_sign(&client, "n,,", forms[i]);
-        assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_OK);
+        assert_int_equal(sign_in(f, "ada@d.test", forms[i], &reply), LOGIN_RESULT_OK);
         assert_true(vy_bytes_starts_with(reply.server_message, VY_LIT("v=")));
         assert_int_equal(reply.account_id, f->ada);
         assert_true(vy_bytes_equal(newest(f, "ada@d.test").mechanism, VY_LIT("SCRAM-SHA-256")));
     }
+}
+
+static void scram_signs_in_with_a_chosen_password(void **state)
+{
+    struct fixture *f = *state;
+    struct login_reply reply;
+    assert_int_equal(sign_in(f, "bob@d.test", CHOSEN, &reply), LOGIN_RESULT_OK);
+    assert_int_equal(reply.account_id, f->bob);
+    assert_int_equal(login(f, "bob@d.test", CHOSEN), LOGIN_RESULT_OK); /* by Argon2id */
+    set_password(f, "bob@d.test", "another horse");
+    assert_int_equal(sign_in(f, "bob@d.test", CHOSEN, &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "badpassword");
+    assert_int_equal(sign_in(f, "bob@d.test", "another horse", &reply), LOGIN_RESULT_OK);
+}
+
+/* Clients differ in how they prepare text beyond ASCII. */
+static void scram_takes_a_chosen_password_as_typed_and_as_prepared(void **state)
+{
+    struct fixture *f = *state;
+    struct login_reply reply;
+    set_password(f, "bob@d.test", "cafe\xcc\x81 au lait");
+    assert_int_equal(sign_in(f, "bob@d.test", "cafe\xcc\x81 au lait", &reply), LOGIN_RESULT_OK);
+    assert_int_equal(sign_in(f, "bob@d.test", "caf\xc3\xa9 au lait", &reply), LOGIN_RESULT_OK);
+    assert_int_equal(sign_in(f, "bob@d.test", "cafe au lait", &reply), LOGIN_RESULT_REFUSED);
+}
+
+/* APP-5: the proof chooses, not the name. */
+static void app5_scram_signs_in_with_each_secret_of_an_account(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const accounts[] = {"ada@d.test", "bob@d.test"};
+    const char *const main_passwords[] = {f->generated, CHOSEN};
+    for (size_t k = 0; k < 2; k++) {
+        char secrets[3][64];
+        char bare[64];
+        struct login_reply reply;
+        for (size_t i = 0; i < 3; i++) {
+            add_app_password(f, accounts[k], "imap", 0, secrets[i]);
+        }
+        for (size_t i = 0; i < 3; i++) {
+            without_dashes(secrets[i], bare);
+            assert_int_equal(sign_in(f, accounts[k], secrets[i], &reply), LOGIN_RESULT_OK);
+            assert_int_equal(sign_in(f, accounts[k], bare, &reply), LOGIN_RESULT_OK);
+            assert_int_equal(sign_in(f, accounts[1 - k], secrets[i], &reply), LOGIN_RESULT_REFUSED);
+        }
+        assert_int_equal(sign_in(f, accounts[k], main_passwords[k], &reply), LOGIN_RESULT_OK);
+        assert_int_equal(sign_in(f, accounts[k], "wrong password", &reply), LOGIN_RESULT_REFUSED);
+    }
+}
+
+static void app_passwords_by_scram_keep_their_protocols_and_dates(void **state)
+{
+    struct fixture *f = *state;
+    char secret[64];
+    struct login_reply reply;
+    add_app_password(f, "bob@d.test", "smtp", 0, secret);
+    assert_int_equal(sign_in(f, "bob@d.test", secret, &reply), LOGIN_RESULT_REFUSED);
+    assert_int_equal(reply.server_message.len, 0);
+    expect_record(f, "bob@d.test", "noproto");
+    add_app_password(f, "bob@d.test", "imap", f->local->clock.wall_ms + 1000, secret);
+    assert_int_equal(sign_in(f, "bob@d.test", secret, &reply), LOGIN_RESULT_OK);
+    fake_clock_advance_ms(&f->local->clock, 1001);
+    assert_int_equal(sign_in(f, "bob@d.test", secret, &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "expired");
+}
+
+/* ---- rows as no handler writes them ---- */
+
+static void on_proposed(struct meta *meta, void *arg, struct vy_err err,
+                        const struct meta_result *result)
+{
+    (void)meta;
+    assert_false(vy_failed(err));
+    assert_int_equal(result->outcome, META_OUTCOME_OK);
+    *(bool *)arg = true;
+}
+
+/* Gives bob an app password of which only a verifier is known. */
+static void put_verifier(struct fixture *f, struct vy_bytes sealed)
+{
+    static const uint8_t mac[32] = {1};
+    const struct new_credential row = {
+        .kind = CREDENTIAL_KIND_APP, .mac = vy_bytes(mac, sizeof(mac)), .scram_sealed = sealed};
+    const struct cmd_app_password_create body = {.account_id = f->bob, .credential = &row};
+    const struct meta_command command = {.version = 1, .app_password_create = &body};
+    bool is_done = false;
+    meta_propose_background(f->local->meta, &command, on_proposed, &is_done);
+    meta_local_run_ms(f->local, 1);
+    assert_true(is_done);
+}
+
+/* The verifier of "a secret" under a salt, sealed by a key. */
+static void put_secret(struct fixture *f, const struct seal_key *key, const uint8_t *salt,
+                       uint32_t iterations)
+{
+    uint8_t stored[32];
+    uint8_t server[32];
+    struct vy_arena arena;
+    struct vy_bytes sealed;
+    const struct vy_bytes salt_bytes = vy_bytes(salt, PASSWORD_SALT_BYTES);
+    const struct scram_pair pair = {.stored_key = vy_bytes(stored, 32),
+                                    .server_key = vy_bytes(server, 32)};
+    const struct scram_keys keys = {
+        .salt = salt_bytes, .iterations = iterations, .pairs = &pair, .pairs_count = 1};
+    vy_arena_init(&arena, 4096);
+    assert_false(
+        vy_failed(scram_make_keys(VY_LIT("a secret"), salt_bytes, iterations, stored, server)));
+    assert_false(vy_failed(
+        seal_message(key, &f->local->rng.base, &arena, &scram_keys_desc, &keys, &sealed)));
+    put_verifier(f, sealed);
+    vy_arena_deinit(&arena);
+}
+
+static void a_secret_without_a_verifier_is_refused_and_hinders_no_other(void **state)
+{
+    struct fixture *f = *state;
+    struct login_reply reply;
+    put_verifier(f, vy_bytes(NULL, 0));
+    assert_int_equal(sign_in(f, "bob@d.test", "some secret", &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "badpassword");
+    assert_int_equal(sign_in(f, "bob@d.test", CHOSEN, &reply), LOGIN_RESULT_OK);
+}
+
+static void a_verifier_works_for_its_salt_and_count_only(void **state)
+{
+    struct fixture *f = *state;
+    struct login_reply reply;
+    struct seal_key key;
+    uint8_t of_bob[PASSWORD_SALT_BYTES];
+    uint8_t of_ada[PASSWORD_SALT_BYTES];
+    seal_key_of_cluster(f->local->key, "scram", &key);
+    password_scram_salt(f->local->key, VY_LIT("bob@d.test"), of_bob);
+    password_scram_salt(f->local->key, VY_LIT("ada@d.test"), of_ada);
+    put_secret(f, &key, of_ada, 4096); /* moved from another account */
+    put_secret(f, &key, of_bob, 4097);
+    assert_int_equal(sign_in(f, "bob@d.test", "a secret", &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "badpassword");
+    put_secret(f, &key, of_bob, 4096);
+    assert_int_equal(sign_in(f, "bob@d.test", "a secret", &reply), LOGIN_RESULT_OK);
+}
+
+static void a_verifier_of_another_cluster_is_damage_not_a_wrong_password(void **state)
+{
+    struct fixture *f = *state;
+    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    struct login_reply reply;
+    const struct seal_key other = {.bytes = {1}};
+    uint8_t salt[PASSWORD_SALT_BYTES];
+    password_scram_salt(f->local->key, VY_LIT("bob@d.test"), salt);
+    put_secret(f, &other, salt, 4096);
+    scram_start(f, &client, "n,,", "bob@d.test", &reply);
+    scram_sign(&client, "n,,", CHOSEN);
+    const struct login_request request = {.context = &client.context,
+                                          .scram_client_final = vy_cstr(client.final),
+                                          .challenge =
+                                              vy_bytes(client.challenge, client.challenge_len)};
+    assert_int_equal(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc, &request,
+                                     &login_reply_desc, &reply)
+                         .code,
+                     VY_CODE_CORRUPT);
 }
 
 static void p18_a_scram_nonce_works_once_in_the_cluster(void **state)
@@ -146,38 +355,54 @@ static void p18_a_scram_nonce_works_once_in_the_cluster(void **state)
 static void scram_with_a_wrong_password_is_badpassword(void **state)
 {
     struct fixture *f = *state;
-    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
     struct login_reply reply;
-    scram_start(f, &client, "n,,", "ada@d.test", &reply);
-    scram_sign(&client, "n,,", "wrong password");
-    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
+    assert_int_equal(sign_in(f, "ada@d.test", "wrong password", &reply), LOGIN_RESULT_REFUSED);
     expect_record(f, "ada@d.test", "badpassword");
+    assert_int_equal(sign_in(f, "bob@d.test", "wrong password", &reply), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "badpassword");
+    assert_int_equal(sign_in(f, "bob@d.test", f->generated, &reply), LOGIN_RESULT_REFUSED);
 }
 
 static void a8_scram_for_unknown_names_has_a_plausible_and_steady_salt(void **state)
 {
     struct fixture *f = *state;
-    static const char *const names[] = {"nobody@d.test", "x", "info@d.test", "bob@d.test"};
-    char known[1024];
-    struct client client = new_client(LOGIN_MECHANISM_SCRAM_SHA_256);
+    static const char *const names[] = {"nobody@d.test", "x", "info@d.test"};
+    char known[128];
     struct login_reply reply;
     meta_local_add_alias(f->local, "info@d.test", "ada@d.test");
-    scram_start(f, &client, "n,,", "ada@d.test", &reply);
-    (void)snprintf(known, sizeof(known), "%s", client.server_first);
+    told_of(f, "ada@d.test", known);
     for (size_t i = 0; i < VY_COUNT_OF(names); i++) {
-        char salt[64];
-        scram_start(f, &client, "n,,", names[i], &reply);
-        assert_int_equal(reply.result, LOGIN_RESULT_SCRAM_CONTINUE);
-        assert_int_equal(strlen(client.server_first), strlen(known));
-        assert_string_equal(strstr(client.server_first, ",i="), strstr(known, ",i="));
-        (void)snprintf(salt, sizeof(salt), "%.29s", strstr(client.server_first, ",s="));
-        scram_start(f, &client, "n,,", names[i], &reply);
-        assert_int_equal(strncmp(strstr(client.server_first, ",s="), salt, strlen(salt)), 0);
-        scram_sign(&client, "n,,", CHOSEN);
-        assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
-        const bool is_known = i == 3; /* bob has no SCRAM verifier */
-        expect_record(f, is_known ? "bob@d.test" : "-", is_known ? "badpassword" : "baduser");
+        char told[128];
+        char again[128];
+        told_of(f, names[i], told);
+        told_of(f, names[i], again);
+        assert_string_equal(told, again);
+        assert_int_equal(strlen(told), strlen(known));
+        assert_string_not_equal(told, known);
+        assert_string_equal(strstr(told, ",i="), strstr(known, ",i="));
+        assert_int_equal(sign_in(f, names[i], CHOSEN, &reply), LOGIN_RESULT_REFUSED);
+        expect_record(f, "-", "baduser");
     }
+}
+
+/* Else the first answer would tell when an account is made, and that its password changed. */
+static void a8_what_scram_tells_of_a_name_never_changes(void **state)
+{
+    struct fixture *f = *state;
+    char before[128];
+    char after[128];
+    char secret[64];
+    struct login_reply reply;
+    told_of(f, "eve@d.test", before);
+    (void)meta_local_add_account(f->local, "eve@d.test", CHOSEN, NULL, 0);
+    told_of(f, "eve@d.test", after);
+    assert_string_equal(before, after);
+    set_password(f, "eve@d.test", "another horse");
+    add_app_password(f, "eve@d.test", "imap", 0, secret);
+    told_of(f, "EVE@D.test", after);
+    assert_string_equal(before, after);
+    assert_int_equal(sign_in(f, "EVE@D.test", "another horse", &reply), LOGIN_RESULT_OK);
+    assert_int_equal(sign_in(f, "eve@d.test", secret, &reply), LOGIN_RESULT_OK);
 }
 
 static void a7_channel_binding_must_be_what_the_frontend_saw(void **state)
@@ -194,6 +419,10 @@ static void a7_channel_binding_must_be_what_the_frontend_saw(void **state)
     scram_sign(&client, "p=tls-exporter,,other___", f->generated);
     assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_REFUSED);
     expect_record(f, "ada@d.test", "badchanbind");
+    client.binding = VY_LIT("certificate hash");
+    scram_start(f, &client, "p=tls-server-end-point,,", "bob@d.test", &reply);
+    scram_sign(&client, "p=tls-server-end-point,,certificate hash", CHOSEN);
+    assert_int_equal(scram_end(f, &client, &reply), LOGIN_RESULT_OK);
     client.binding = vy_bytes(NULL, 0); /* the frontend has none: never right */
     scram_start(f, &client, "p=tls-exporter,,", "ada@d.test", &reply);
     scram_sign(&client, "p=tls-exporter,,", f->generated);
@@ -253,9 +482,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(scram_signs_in_with_the_shown_and_the_bare_form),
+        TEST(scram_signs_in_with_a_chosen_password),
+        TEST(scram_takes_a_chosen_password_as_typed_and_as_prepared),
+        TEST(app5_scram_signs_in_with_each_secret_of_an_account),
+        TEST(app_passwords_by_scram_keep_their_protocols_and_dates),
+        TEST(a_secret_without_a_verifier_is_refused_and_hinders_no_other),
+        TEST(a_verifier_works_for_its_salt_and_count_only),
+        TEST(a_verifier_of_another_cluster_is_damage_not_a_wrong_password),
         TEST(p18_a_scram_nonce_works_once_in_the_cluster),
         TEST(scram_with_a_wrong_password_is_badpassword),
         TEST(a8_scram_for_unknown_names_has_a_plausible_and_steady_salt),
+        TEST(a8_what_scram_tells_of_a_name_never_changes),
         TEST(a7_channel_binding_must_be_what_the_frontend_saw),
         TEST(a7_a_downgrade_of_channel_binding_is_refused),
         TEST(a7_a_nonce_that_does_not_extend_is_refused),

@@ -39,7 +39,7 @@ struct vy_err login_find_account(struct meta_call *call, struct vy_bytes typed_n
     return find_known(call, login);
 }
 
-static struct vy_bytes name_for_hash(const struct login *login)
+struct vy_bytes login_name_for_hash(const struct login *login)
 {
     return login->name.len > 0 ? login->name : login->typed_name;
 }
@@ -47,12 +47,12 @@ static struct vy_bytes name_for_hash(const struct login *login)
 void login_fake_bytes(const struct meta *meta, const char *purpose, const struct login *login,
                       uint8_t out[32])
 {
-    cluster_key_mac(meta->config.key, purpose, name_for_hash(login), out);
+    cluster_key_mac(meta->config.key, purpose, login_name_for_hash(login), out);
 }
 
 void login_name_hash(const struct login *login, uint8_t out[32])
 {
-    const struct vy_bytes name = name_for_hash(login);
+    const struct vy_bytes name = login_name_for_hash(login);
     SHA256(name.data, name.len, out);
 }
 

@@ -5,7 +5,8 @@
  * the two rounds of SCRAM, login_record.c commits the record and gives the answer.
  *
  * Unknown names take the same path as known ones: a dummy account whose credential never matches,
- * with a salt and a kind that a keyed hash of the name decides (AUTH-1, A1, A8).
+ * with a salt and a kind that a keyed hash of the name decides (AUTH-1, A1, A8). The salt of SCRAM
+ * is made so for all names.
  */
 #include "meta/meta_private.h"
 #include "meta/password.h"
@@ -51,6 +52,8 @@ void login_decide(struct meta_call *call);
 void login_scram_start(struct meta_call *call);
 void login_scram_finish(struct meta_call *call);
 
+/* The name as the account has it; as typed when it cannot be one. */
+struct vy_bytes login_name_for_hash(const struct login *login);
 /* A hash that binds a challenge to the name it was made for. */
 void login_name_hash(const struct login *login, uint8_t out[32]);
 VY_CHECKED struct vy_err login_seal_challenge(struct meta_call *call,

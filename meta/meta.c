@@ -206,6 +206,7 @@ static struct vy_err build(struct meta *meta)
     meta->fsm.on_leader_change = meta_on_leader_change;
     meta->fsm.listener_arg = meta;
     seal_key_of_cluster(meta->config.key, "challenge", &meta->challenge_key);
+    seal_key_of_cluster(meta->config.key, "scram", &meta->scram_key);
     return vy_ok();
 }
 
@@ -342,6 +343,7 @@ void meta_free(struct meta *meta)
     login_folds_deinit(&meta->folds);
     meta_fsm_deinit(&meta->fsm);
     vy_wipe(&meta->challenge_key, sizeof(meta->challenge_key));
+    vy_wipe(&meta->scram_key, sizeof(meta->scram_key));
     free(meta);
 }
 

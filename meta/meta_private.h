@@ -31,6 +31,7 @@ struct meta {
     struct vy_timer *fold_timer; /* owned */
     struct erase_saga *saga;     /* owned */
     struct seal_key challenge_key;
+    struct seal_key scram_key; /* of the verifiers */
     bool is_ready;
     bool is_stopping;
     bool is_replica_stopped;

@@ -79,6 +79,14 @@ void password_mac_argon2(const struct cluster_key *key, struct vy_bytes tag, uin
     cluster_key_mac(key, "argon2", tag, out);
 }
 
+void password_scram_salt(const struct cluster_key *key, struct vy_bytes name,
+                         uint8_t out[PASSWORD_SALT_BYTES])
+{
+    uint8_t mac[32];
+    cluster_key_mac(key, "scram-salt", name, mac);
+    memcpy(out, mac, PASSWORD_SALT_BYTES);
+}
+
 /* Without its dashes, as it may be typed into a client that does SCRAM. */
 static void bare_form(struct vy_bytes shown, uint8_t out[PASSWORD_LETTERS])
 {
@@ -87,19 +95,18 @@ static void bare_form(struct vy_bytes shown, uint8_t out[PASSWORD_LETTERS])
 }
 
 static struct vy_err add_scram(struct password_verifier *out, uint32_t iterations,
-                               const struct vy_bytes forms[PASSWORD_SCRAM_PAIRS])
+                               const struct vy_bytes *forms, size_t count)
 {
     const struct vy_bytes salt = vy_bytes(out->scram_salt, sizeof(out->scram_salt));
-    for (size_t i = 0; i < PASSWORD_SCRAM_PAIRS; i++) {
+    VY_ASSERT(count <= PASSWORD_SCRAM_PAIRS);
+    for (size_t i = 0; i < count; i++) {
         VY_TRY(
             scram_make_keys(forms[i], salt, iterations, out->stored_keys[i], out->server_keys[i]));
         out->pairs[i] = (struct scram_pair){.stored_key = vy_bytes(out->stored_keys[i], 32),
                                             .server_key = vy_bytes(out->server_keys[i], 32)};
     }
-    out->row.scram_salt = salt;
-    out->row.scram_iterations = iterations;
-    out->row.scram_pairs_count = PASSWORD_SCRAM_PAIRS;
-    out->row.scram_pairs = out->pairs;
+    out->scram = (struct scram_keys){
+        .salt = salt, .iterations = iterations, .pairs = out->pairs, .pairs_count = count};
     return vy_ok();
 }
 
@@ -114,7 +121,7 @@ struct vy_err password_make_generated(const struct cluster_key *key, struct vy_b
     password_hash(forms[1], hash);
     password_mac_hash(key, vy_bytes(hash, sizeof(hash)), out->mac);
     out->row = (struct new_credential){.kind = kind, .mac = vy_bytes(out->mac, sizeof(out->mac))};
-    const struct vy_err err = add_scram(out, iterations, forms);
+    const struct vy_err err = add_scram(out, iterations, forms, VY_COUNT_OF(forms));
     vy_wipe(bare, sizeof(bare));
     vy_wipe(hash, sizeof(hash));
     return err;
@@ -130,8 +137,10 @@ struct vy_err password_argon2(struct vy_bytes prepared, struct vy_bytes salt,
 }
 
 struct vy_err password_make_chosen(const struct cluster_key *key, struct vy_bytes prepared,
+                                   struct vy_bytes typed, uint32_t iterations,
                                    struct password_verifier *out)
 {
+    const struct vy_bytes forms[PASSWORD_SCRAM_PAIRS] = {prepared, typed};
     if (prepared.len < PASSWORD_CHOSEN_BYTES_MIN) {
         return vy_error(VY_CODE_ARGUMENT, "password is shorter than 8 bytes");
     }
@@ -146,5 +155,5 @@ struct vy_err password_make_chosen(const struct cluster_key *key, struct vy_byte
                                        .argon2_memory_kib = PASSWORD_ARGON2_MEMORY_KIB,
                                        .argon2_passes = PASSWORD_ARGON2_PASSES,
                                        .argon2_lanes = PASSWORD_ARGON2_LANES};
-    return vy_ok();
+    return add_scram(out, iterations, forms, vy_bytes_equal(prepared, typed) ? 1 : 2);
 }

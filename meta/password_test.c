@@ -126,13 +126,14 @@ static void what_is_stored_of_a_generated_password_verifies_it_in_both_forms(voi
     password_hash(VY_LIT("abcdefghjkmnpqrstuvwxyz23"), hash);
     password_mac_hash(key, vy_bytes(hash, 32), mac);
     assert_true(vy_bytes_equal(verifier.row.mac, vy_bytes(mac, 32)));
-    assert_int_equal(verifier.row.scram_iterations, 4096);
+    assert_int_equal(verifier.scram.iterations, 4096);
+    assert_int_equal(verifier.scram.pairs_count, PASSWORD_SCRAM_PAIRS);
     const struct vy_bytes forms[] = {shown, VY_LIT("abcdefghjkmnpqrstuvwxyz23")};
     for (size_t i = 0; i < PASSWORD_SCRAM_PAIRS; i++) {
         assert_false(
-            vy_failed(scram_make_keys(forms[i], verifier.row.scram_salt, 4096, stored, server)));
-        assert_true(vy_bytes_equal(verifier.row.scram_pairs[i].stored_key, vy_bytes(stored, 32)));
-        assert_true(vy_bytes_equal(verifier.row.scram_pairs[i].server_key, vy_bytes(server, 32)));
+            vy_failed(scram_make_keys(forms[i], verifier.scram.salt, 4096, stored, server)));
+        assert_true(vy_bytes_equal(verifier.scram.pairs[i].stored_key, vy_bytes(stored, 32)));
+        assert_true(vy_bytes_equal(verifier.scram.pairs[i].server_key, vy_bytes(server, 32)));
     }
     cluster_key_free(key);
 }
@@ -142,14 +143,62 @@ static void pol1_a_chosen_password_has_at_least_8_bytes(void **state)
     (void)state;
     struct cluster_key *key = new_key(1);
     struct password_verifier verifier = {.argon2_salt = {1}};
-    assert_int_equal(password_make_chosen(key, VY_LIT("1234567"), &verifier).code,
-                     VY_CODE_ARGUMENT);
-    assert_int_equal(password_make_chosen(key, VY_LIT("12345678"), &verifier).code, VY_CODE_OK);
-    assert_int_equal(password_make_chosen(key, VY_LIT("123456789"), &verifier).code, VY_CODE_OK);
+    static const struct vy_bytes text = VY_LIT("123456789");
+    for (size_t len = 7; len <= 9; len++) {
+        const struct vy_bytes cut = vy_bytes_slice(text, 0, len);
+        assert_int_equal(password_make_chosen(key, cut, cut, 4096, &verifier).code,
+                         len < 8 ? VY_CODE_ARGUMENT : VY_CODE_OK);
+    }
     assert_int_equal(verifier.row.kind, CREDENTIAL_KIND_CHOSEN);
     assert_int_equal(verifier.row.argon2_memory_kib, 19456);
-    assert_int_equal(verifier.row.scram_pairs_count, 0); /* no second, weaker verifier */
+    assert_int_equal(verifier.scram.pairs_count, 1); /* typed as it is prepared */
+    assert_int_equal(verifier.row.scram_sealed.len, 0);
     cluster_key_free(key);
+}
+
+static void a_chosen_password_has_a_verifier_as_prepared_and_as_typed(void **state)
+{
+    (void)state;
+    struct cluster_key *key = new_key(1);
+    struct password_verifier verifier = {.argon2_salt = {1}, .scram_salt = {2}};
+    const struct vy_bytes forms[] = {VY_LIT("caf\xc3\xa9 au lait"), VY_LIT("cafe\xcc\x81 au lait")};
+    uint8_t stored[32];
+    uint8_t server[32];
+    assert_false(vy_failed(password_make_chosen(key, forms[0], forms[1], 4096, &verifier)));
+    assert_int_equal(verifier.scram.pairs_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_false(
+            vy_failed(scram_make_keys(forms[i], verifier.scram.salt, 4096, stored, server)));
+        assert_true(vy_bytes_equal(verifier.scram.pairs[i].stored_key, vy_bytes(stored, 32)));
+        assert_true(vy_bytes_equal(verifier.scram.pairs[i].server_key, vy_bytes(server, 32)));
+    }
+    cluster_key_free(key);
+}
+
+static void the_salt_of_scram_is_of_the_name_and_the_cluster(void **state)
+{
+    (void)state;
+    struct cluster_key *key = new_key(1);
+    struct cluster_key *other = new_key(2);
+    uint8_t a[PASSWORD_SALT_BYTES];
+    uint8_t b[PASSWORD_SALT_BYTES];
+    password_scram_salt(key, VY_LIT("ada@d.test"), a);
+    password_scram_salt(key, VY_LIT("ada@d.test"), b);
+    assert_memory_equal(a, b, sizeof(a));
+    password_scram_salt(key, VY_LIT("adb@d.test"), b);
+    assert_memory_not_equal(a, b, sizeof(a));
+    password_scram_salt(other, VY_LIT("ada@d.test"), b);
+    assert_memory_not_equal(a, b, sizeof(a));
+    cluster_key_free(key);
+    cluster_key_free(other);
+}
+
+/* cyrus-sasl of Debian refuses more (mbsync, mutt), RFC 7677 less. */
+static void the_count_of_scram_is_one_that_clients_accept(void **state)
+{
+    (void)state;
+    assert_true(PASSWORD_SCRAM_ITERATIONS >= SCRAM_ITERATIONS_MIN);
+    assert_true(PASSWORD_SCRAM_ITERATIONS <= 65536);
 }
 
 static void a_stored_mac_is_of_no_use_without_the_cluster_key(void **state)
@@ -178,6 +227,9 @@ int main(void)
         cmocka_unit_test(a_seed_gives_the_same_secret_for_the_same_purpose_only),
         cmocka_unit_test(what_is_stored_of_a_generated_password_verifies_it_in_both_forms),
         cmocka_unit_test(pol1_a_chosen_password_has_at_least_8_bytes),
+        cmocka_unit_test(a_chosen_password_has_a_verifier_as_prepared_and_as_typed),
+        cmocka_unit_test(the_salt_of_scram_is_of_the_name_and_the_cluster),
+        cmocka_unit_test(the_count_of_scram_is_one_that_clients_accept),
         cmocka_unit_test(a_stored_mac_is_of_no_use_without_the_cluster_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

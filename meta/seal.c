@@ -127,6 +127,9 @@ struct vy_err seal_message(const struct seal_key *key, struct vy_rng *rng, struc
     if (!vy_failed(err)) {
         err = vy_arena_dup(arena, vy_buf_bytes(&sealed), out);
     }
+    if (plain.data != NULL) {
+        vy_wipe(plain.data, plain.capacity); /* it may hold verifiers */
+    }
     vy_buf_deinit(&plain);
     vy_buf_deinit(&sealed);
     return err;
