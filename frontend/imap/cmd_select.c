@@ -7,6 +7,7 @@
 struct select_args {
     struct vy_bytes name;
     bool is_read_only;
+    bool has_left; /* another mailbox, which the answer tells first (RFC 7162 section 3.2.11) */
     uint64_t view_id;
 };
 
@@ -44,7 +45,7 @@ static void open_mailbox(struct imap_session *s, bool is_read_only)
     /* A failed SELECT leaves nothing selected (RFC 3501 section 6.3.1). */
     if (s->view != NULL) {
         imap_session_leave_mailbox(s);
-        vy_buf_append_cstr(&s->out, "* OK [CLOSED] Previous mailbox is closed\r\n");
+        args->has_left = true;
     }
     imap_watch_open(s);
     args->is_read_only = is_read_only;
@@ -112,6 +113,9 @@ static void select_resume(struct imap_session *s, struct vy_err err, const void 
     const struct mailbox_open_reply *const reply = message;
     const struct select_args *const args = s->run.args;
     struct imap_view *view = NULL;
+    if (args->has_left) {
+        vy_buf_append_cstr(&s->out, "* OK [CLOSED] Previous mailbox is closed\r\n");
+    }
     if (!vy_failed(err)) {
         err = imap_view_new(args->name, &view);
     }
