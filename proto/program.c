@@ -424,18 +424,18 @@ struct arguments {
 
 static void print_help(const struct role_ops *role)
 {
-    printf(
-        "Usage: volary-%s --config FILE [--check-config]\n"
-        "\n"
-        "  --config FILE    YAML; every key can also be a variable: "
-        "VOLARY_RAFT__ELECTION_TIMEOUT_MS\n"
-        "  --check-config   check the configuration and stop\n"
-        "  --version        print the version and stop\n"
-        "\n"
-        "Logs go to stderr. When it serves, one line of JSON with the ports goes to stdout.\n"
-        "SIGTERM finishes what was accepted and ends the process. `deploy/cluster config` writes\n"
-        "configuration files that work together.\n",
-        role->name);
+    printf("Usage: volary-%s --config FILE [--check-config]\n"
+           "\n"
+           "  --config FILE    YAML; every key can also be a variable: "
+           "VOLARY_RAFT__ELECTION_TIMEOUT_MS\n"
+           "  --check-config   check the configuration and stop\n"
+           "  --version        print the version and stop\n"
+           "\n"
+           "Logs go to stderr. When it serves, one line of JSON with the ports goes to stdout.\n"
+           "SIGTERM finishes what was accepted and ends the process; SIGHUP reads FILE again. "
+           "`deploy/cluster config` writes\n"
+           "configuration files that work together.\n",
+           role->name);
 }
 
 static int parse_arguments(int argc, char **argv, const struct role_ops *role,
