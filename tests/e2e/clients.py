@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Mail programs of Debian against the running server: swaks, curl, msmtp, smtplib, imaplib, mbsync, mutt, fetchmail.
+"""Mail programs of Debian against the running server: swaks, curl, msmtp, smtplib, imaplib, mbsync, mutt, fetchmail, gsasl.
 
 A program that is not installed fails its test: `deploy/dependencies test` installs all of them.
 """
+import base64
 import email.message
 import email.policy
+import hashlib
+import hmac
 import imaplib
 import mailbox
 import os
@@ -47,6 +50,17 @@ class ClientCase(volary.Case):
             reply = smtp.deliver(self.name, content)
             self.assertTrue(reply.startswith("250"), reply)
 
+    def sign_ins(self):
+        """(kind, name, password) of each kind of password. All names but the first are new accounts."""
+        app = self.server.ctl_json("apppassword", "create", self.name, "--label", "phone", "--protocols", "imap,smtp")["secret"]
+        made = "made-%s" % self.name
+        return (("chosen", self.name, self.password), ("app", self.name, app),
+                ("generated", made, self.server.ctl_json("account", "create", made, "--generate")["password"]))
+
+    def last_mechanism(self, name):
+        """How the last sign-in of an account that succeeded was made."""
+        return next(l for l in self.server.ctl_json("login", "list", name) if l["result"] == "ok")["mechanism"]
+
     def bodies(self, box="INBOX"):
         with Imap(self.server.port("imap"), self.name, self.password) as imap:
             imap.command("SELECT %s" % box)
@@ -73,19 +87,21 @@ class Senders(ClientCase):
         self.run_client("swaks", "--server", "127.0.0.1", "--port", str(self.server.port("submission")), "--to", self.name, "--auth-user",
                         self.name, "--auth-password", "wrong", "-a", "PLAIN", ok=(28,))
 
-    def test_msmtp(self):
-        config = self.private("msmtprc", "account default\nhost 127.0.0.1\nport %d\nfrom %s\nauth on\nuser %s\npassword %s\n"
-                              "tls on\ntls_starttls on\ntls_certcheck off\n" % (self.server.port("submission"), self.name, self.name, self.password))
+    def msmtp(self, name, password, *settings, port="submission"):
+        config = self.private("msmtprc", "account default\nhost 127.0.0.1\nport %d\nfrom %s\nuser %s\npassword %s\ntls_certcheck off\n%s\n" % (
+            self.server.port(port), name, name, password, "\n".join(settings)))
         self.run_client("msmtp", "-C", config, self.name, stdin="Subject: msmtp\n\nby msmtp\n.leading dot\n")
-        self.assertIn(b"\r\n.leading dot\r\n", self.bodies()[0])
 
-    def test_msmtp_scram(self):
-        secret = self.server.ctl_json("account", "create", "scram@dev.test", "--generate")["password"]  # generated: has SCRAM keys
-        config = self.private("msmtprc", "account default\nhost 127.0.0.1\nport %d\nfrom scram@dev.test\nauth scram-sha-256\n"
-                              "user scram@dev.test\npassword %s\ntls on\ntls_starttls off\ntls_certcheck off\n" % (
-                                  self.server.port("submissions"), secret))
-        self.run_client("msmtp", "-C", config, self.name, stdin="Subject: scram\n\nx\n")
-        self.assertEqual(len(self.bodies()), 1)
+    def test_msmtp(self):
+        for kind, name, password in self.sign_ins():
+            with self.subTest(kind):
+                self.msmtp(name, password, "auth on", "tls on")  # chooses PLAIN
+                self.msmtp(name, password, "auth on", "tls off")
+                self.assertEqual(self.last_mechanism(name), "SCRAM-SHA-256", "what msmtp chooses by itself without TLS")
+                self.msmtp(name, password, "auth scram-sha-256", "tls on", "tls_starttls off", port="submissions")
+                self.assertEqual(self.last_mechanism(name), "SCRAM-SHA-256")
+        self.assertEqual(len(self.bodies()), 9)
+        self.assertIn(b"\r\n.leading dot\r\n", self.bodies()[0])
 
     def test_curl_smtp_and_imap(self):
         message = self.private("mail.txt", "Subject: curl\r\n\r\nby curl\r\n")
@@ -135,12 +151,21 @@ class Readers(ClientCase):
                 imap.select("Missing")
                 imap.search(None, "ALL")
 
-    def mbsync(self, maildir):
-        config = self.private("mbsyncrc", "IMAPAccount v\nHost 127.0.0.1\nPort %d\nUser %s\nPass %s\nSSLType None\nAuthMechs LOGIN\n\n"
+    def mbsync(self, maildir, name=None, password=None):
+        config = self.private("mbsyncrc", "IMAPAccount v\nHost 127.0.0.1\nPort %d\nUser %s\nPass %s\nSSLType None\n\n"
                               "IMAPStore far\nAccount v\n\nMaildirStore near\nPath %s/\nInbox %s/INBOX\nSubFolders Verbatim\n\n"
                               "Channel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nRemove Both\nExpunge Both\nSyncState *\n"
-                              % (self.server.port("imap"), self.name, self.password, maildir, maildir))
+                              % (self.server.port("imap"), name or self.name, password or self.password, maildir, maildir))
         self.run_client("mbsync", "-c", config, "-a")
+
+    def test_mbsync_signs_in(self):
+        for kind, name, password in self.sign_ins():
+            with self.subTest(kind):
+                maildir = self.home / kind
+                maildir.mkdir()
+                self.mbsync(maildir, name, password)
+                self.assertTrue((maildir / "INBOX").is_dir())
+                self.assertEqual(self.last_mechanism(name), "SCRAM-SHA-256", "what mbsync chooses by itself")
 
     def local(self, maildir, box="INBOX"):
         """Contents in the maildir without mbsync's own header, by subject."""
@@ -184,28 +209,106 @@ class Readers(ClientCase):
         self.mbsync(again)
         self.assertEqual(set(self.local(again)), {"far-0", "far-2", "far-3", "far-4", "near-1"})
 
+    def mutt(self, name, password, commands):
+        config = self.private("muttrc", "set folder=imap://127.0.0.1:%d/\nset spoolfile=+INBOX\nset imap_user=%s\nset imap_pass=\"%s\"\n"
+                              "set ssl_starttls=no\nset ssl_force_tls=no\nset mail_check=5\nset copy=no\nset confirmappend=no\n"
+                              "set header_cache=\nset sort=threads\nset delete=yes\nset quit=yes\nset wait_key=no\n"
+                              % (self.server.port("imap"), name, password))
+        self.run_client("script", "-qec", "TERM=xterm mutt -n -F %s -e \"set confirmcreate=no\" -e \"push '%s'\"" % (config, commands),
+                        "/dev/null")
+        self.assertEqual(self.last_mechanism(name), "SCRAM-SHA-256", "what mutt chooses by itself")
+
     def test_mutt(self):
         self.deliver(b"Subject: for-mutt\r\n\r\nread me\r\n")
-        config = self.private("muttrc", "set folder=imap://127.0.0.1:%d/\nset spoolfile=+INBOX\nset imap_user=%s\nset imap_pass=\"%s\"\n"
-                              "set ssl_starttls=no\nset ssl_force_tls=no\nset imap_authenticators=login\nset mail_check=5\nset copy=no\nset confirmappend=no\n"
-                              "set header_cache=\nset sort=threads\nset delete=yes\nset quit=yes\nset wait_key=no\n"
-                              % (self.server.port("imap"), self.name, self.password))
         # Tag all, copy them into a new mailbox, leave.
-        push = "push '<tag-pattern>~A<enter><tag-prefix><copy-message>=Copied<enter>y<quit>'"
-        self.run_client("script", "-qec", "TERM=xterm mutt -n -F %s -e \"set confirmcreate=no\" -e \"%s\"" % (config, push), "/dev/null")
+        self.mutt(self.name, self.password, "<tag-pattern>~A<enter><tag-prefix><copy-message>=Copied<enter>y<quit>")
         self.assertEqual(len(self.bodies("Copied")), 1)
         self.assertIn(b"read me", self.bodies("Copied")[0])
+
+    def test_mutt_signs_in(self):
+        for kind, name, password in self.sign_ins():
+            with self.subTest(kind):
+                self.mutt(name, password, "<quit>")
+
+    def fetchmail(self, name, password, out, ok=(0,)):
+        config = self.private("fetchmailrc", "poll 127.0.0.1 protocol IMAP port %d username \"%s\" password \"%s\" no sslcertck sslproto \"\" "
+                              "mda \"cat >> %s\" fetchall\n" % (self.server.port("imap"), name, password, out))
+        self.run_client("fetchmail", "-f", config, "--pidfile", str(self.home / "pid"), "-v", ok=ok)
 
     def test_fetchmail(self):
         for i in range(3):
             self.deliver(b"Subject: fetch-%d\r\n\r\nx\r\n" % i)
         out = self.home / "fetched"
-        config = self.private("fetchmailrc", "poll 127.0.0.1 protocol IMAP port %d auth password username \"%s\" password \"%s\" no sslcertck sslproto \"\" "
-                              "mda \"cat >> %s\" fetchall\n" % (self.server.port("imap"), self.name, self.password, out))
-        self.run_client("fetchmail", "-f", config, "--pidfile", str(self.home / "pid"), "-v")
+        self.fetchmail(self.name, self.password, out)
         text = out.read_text()
         self.assertEqual([("fetch-%d" % i) in text for i in range(3)], [True] * 3)
         self.assertEqual(self.bodies(), [], "fetchmail removes what it took")
+
+    def test_fetchmail_signs_in(self):
+        for kind, name, password in self.sign_ins():
+            with self.subTest(kind):
+                self.fetchmail(name, password, self.home / "none", ok=(1,))  # 1: no mail
+                self.assertTrue(self.last_mechanism(name))
+
+
+def scram_sha_256(exchange, gs2_header, binding, name, password):
+    """The client of RFC 7677. exchange(bytes) -> bytes; the server's last message is verified."""
+    first = b"n=%s,r=a-nonce-of-the-client" % name.encode()
+    server_first = exchange(gs2_header + first)
+    nonce, salt, count = (field[2:] for field in server_first.split(b","))
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(count))
+    digest = lambda key, text: hmac.new(key, text, "sha256").digest()
+    client_key = digest(salted, b"Client Key")
+    final = b"c=%s,r=%s" % (base64.b64encode(gs2_header + binding), nonce)
+    signed = b",".join((first, server_first, final))
+    signature = digest(hashlib.sha256(client_key).digest(), signed)
+    proof = bytes(a ^ b for a, b in zip(client_key, signature))
+    last = exchange(final + b",p=" + base64.b64encode(proof))
+    if last != b"v=" + base64.b64encode(digest(digest(salted, b"Server Key"), signed)):
+        raise AssertionError("the server does not know the password: %r" % last)
+
+
+class ChannelBinding(ClientCase):
+    def gsasl(self, name, password, *options, ok=(0,)):
+        return self.run_client("gsasl", "--imap", "--starttls", "--x509-ca-file=", "--quiet", "-d", "-a", name, "-z", name,
+                               "-p", password, *options, "--connect=127.0.0.1:%d" % self.server.port("imap"), stdin="", ok=ok)
+
+    def test_gsasl_tls_exporter(self):
+        for kind, name, password in self.sign_ins():
+            with self.subTest(kind):
+                self.gsasl(name, password, "-m", "SCRAM-SHA-256-PLUS")
+                self.assertEqual(self.last_mechanism(name), "SCRAM-SHA-256-PLUS")
+                self.gsasl(name, password, "-m", "SCRAM-SHA-256", "--no-cb")
+                self.assertEqual(self.last_mechanism(name), "SCRAM-SHA-256")
+        self.gsasl(self.name, "wrong password", "-m", "SCRAM-SHA-256-PLUS", ok=(1,))
+
+    def end_point(self, name, password, spoil=b""):
+        """Signs in by SCRAM-SHA-256-PLUS, bound to the certificate (RFC 5929 section 4.1); the tagged answer."""
+        with Imap(self.server.port("imaps"), tls=True) as imap:
+            # The hash is that of the certificate's signature: ECDSA with SHA-256.
+            binding = hashlib.sha256(imap.socket.getpeercert(binary_form=True)).digest() + spoil
+
+            def exchange(message):
+                imap.send(base64.b64encode(message) + b"\r\n")
+                line = imap.line()
+                if not line.startswith("+ "):
+                    raise ConnectionRefusedError(line)
+                return base64.b64decode(line[2:])
+            imap.send("s AUTHENTICATE SCRAM-SHA-256-PLUS\r\n")
+            self.assertEqual(imap.line().strip(), "+")
+            scram_sha_256(exchange, b"p=tls-server-end-point,,", binding, name, password)
+            imap.send("\r\n")
+            return imap.line()
+
+    def test_tls_server_end_point(self):
+        for kind, name, password in self.sign_ins():
+            with self.subTest(kind):
+                self.assertTrue(self.end_point(name, password).startswith("s OK"))
+                self.assertEqual(self.last_mechanism(name), "SCRAM-SHA-256-PLUS")
+        with self.assertRaisesRegex(ConnectionRefusedError, "AUTHENTICATIONFAILED"):
+            self.end_point(self.name, "wrong password")
+        with self.assertRaisesRegex(ConnectionRefusedError, "AUTHENTICATIONFAILED"):
+            self.end_point(self.name, self.password, spoil=b"x")
 
 
 if __name__ == "__main__":
