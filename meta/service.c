@@ -127,13 +127,18 @@ static struct vy_err read_account_key(struct meta_call *call, struct account_key
     reply->account_epoch = account.epoch;
     reply->state = (enum account_state)account.state;
     reply->quota_bytes = account.quota_bytes;
+    reply->is_stale = request->allow_stale;
     return vy_ok(); /* without a key: it is erased, and its state says so */
 }
 
 static void account_key_now(struct meta_call *call)
 {
     struct account_key_reply reply = {.account_epoch = 0};
-    const struct vy_err err = read_account_key(call, &reply);
+    const struct account_key_request *request = call->message;
+    struct vy_err err = read_account_key(call, &reply);
+    if (err.code == VY_CODE_NOT_FOUND && request->allow_stale) {
+        err = vy_error(VY_CODE_UNAVAILABLE, "account is not known here yet");
+    }
     if (vy_failed(err)) {
         meta_call_fail(call, err);
         return;
@@ -141,8 +146,20 @@ static void account_key_now(struct meta_call *call)
     meta_call_reply(call, &reply);
 }
 
+/*
+ * With allow_stale any member answers from its applied state, so that mail flows while meta has no
+ * majority. That is safe: the wrapped key never changes while the account lives, and what may have
+ * changed, the epoch, is fenced in the log of the account's own group, which every call of a shard
+ * is checked against. An account that is not here may be made elsewhere: UNAVAILABLE, not
+ * NOT_FOUND.
+ */
 void account_key_call_start(struct meta_call *call)
 {
+    const struct account_key_request *request = call->message;
+    if (request->allow_stale) {
+        account_key_now(call);
+        return;
+    }
     if (!meta_call_needs_leader(call)) {
         meta_call_barrier(call, account_key_now);
     }

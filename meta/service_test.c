@@ -3,6 +3,7 @@
 #include "meta/fsm.h"
 #include "meta/login_fold.h"
 #include "meta/seal.h"
+#include "proto/cluster_key.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/meta_local.h"
 #include "tests/lib/test.h"
@@ -92,6 +93,27 @@ static void a_follower_answers_what_may_be_old_and_nothing_else(void **state)
                                      &request, &account_key_reply_desc, &key)
                          .code,
                      VY_CODE_NOT_LEADER);
+}
+
+/* Mail flows while meta has no majority (design 6). */
+static void a_follower_gives_a_key_to_whom_old_is_enough(void **state)
+{
+    struct meta_local *local = *state;
+    struct account_key_reply key;
+    const uint64_t id = meta_local_add_account(local, "ada@d.test", NULL, NULL, 0);
+    struct account_key_request request = {.account_id = id, .allow_stale = true};
+    meta_local_set_leader(local, false);
+    assert_false(
+        vy_failed(meta_local_call(local, METHOD_META_ACCOUNT_KEY, &account_key_request_desc,
+                                  &request, &account_key_reply_desc, &key)));
+    assert_true(key.is_stale);
+    assert_int_equal(key.state, ACCOUNT_STATE_ACTIVE);
+    assert_int_equal(key.wrapped_key.len, WRAPPED_KEY_BYTES);
+    request.account_id = 99; /* perhaps made by entries that are not here: no final answer */
+    assert_int_equal(meta_local_call(local, METHOD_META_ACCOUNT_KEY, &account_key_request_desc,
+                                     &request, &account_key_reply_desc, &key)
+                         .code,
+                     VY_CODE_UNAVAILABLE);
 }
 
 static void senders_are_checked(void **state)
@@ -377,6 +399,7 @@ int main(void)
         TEST(aliases_are_resolved_on_a_worker),
         TEST(login5_a_disabled_account_still_gets_mail),
         TEST(a_follower_answers_what_may_be_old_and_nothing_else),
+        TEST(a_follower_gives_a_key_to_whom_old_is_enough),
         TEST(senders_are_checked),
         TEST(a_key_of_no_account_is_not_found),
         TEST(registered_nodes_are_on_the_map),

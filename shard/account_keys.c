@@ -263,6 +263,7 @@ static struct vy_err entry_add(struct account_keys *table, uint64_t account_id,
         .quota_bytes = reply->quota_bytes,
         .can_login = state_can_login(reply->state),
         .can_receive = state_can_receive(reply->state),
+        .is_stale = reply->is_stale,
         .keys = keys,
     };
     vy_list_init(&entry->lru);
@@ -271,9 +272,18 @@ static struct vy_err entry_add(struct account_keys *table, uint64_t account_id,
     return vy_ok();
 }
 
+/*
+ * A stale answer may permit, as the fences in the group's own log overrule it: whoever comes with
+ * an epoch of before is refused there. It may not forbid, as no log of ours tells of an account
+ * that was enabled again; only that it is erased stays true.
+ */
 static struct vy_err fetch_take(struct key_fetch *fetch, const struct account_key_reply *reply,
                                 struct account_entry **out)
 {
+    if (reply->is_stale && reply->state < ACCOUNT_STATE_ERASING &&
+        !state_can_receive(reply->state)) {
+        return vy_error(VY_CODE_UNAVAILABLE, "state of the account is not certain");
+    }
     if (reply->state == ACCOUNT_STATE_NONE || reply->state >= ACCOUNT_STATE_ERASING ||
         reply->wrapped_key.len == 0) {
         return vy_error(VY_CODE_NOT_FOUND, "account has no key");
@@ -355,6 +365,17 @@ void account_keys_fence(struct account_keys *table, uint64_t account_id, uint64_
     entry->is_gone = true;
     if (entry->ref_count == 0) {
         entry_free(table, entry);
+    }
+}
+
+void account_keys_drop_stale(struct account_keys *table)
+{
+    for (struct vy_list *item = table->lru.next; item != &table->lru;) {
+        const struct account_entry *entry = VY_CONTAINER_OF(item, struct account_entry, lru);
+        item = item->next;
+        if (entry->is_stale && !entry->is_gone) {
+            account_keys_fence(table, entry->account_id, entry->epoch);
+        }
     }
 }
 

@@ -29,6 +29,7 @@ struct account_entry {
     bool can_login;       /* state as meta said */
     bool can_receive;
     bool is_known_here;           /* the group has an account row: no need to look again */
+    bool is_stale;                /* meta's answer was one of allow_stale */
     bool is_gone;                 /* fenced: out of the table, wiped with the last reference */
     unsigned ref_count;           /* jobs that use it, beside the table */
     const struct seal_keys *keys; /* in locked memory */
@@ -67,4 +68,6 @@ void account_keys_load(struct account_keys *table, uint64_t account_id, account_
 /* After a fence: jobs see the new epoch, the keys are wiped as soon as none holds them, the next
  * use asks meta again. */
 void account_keys_fence(struct account_keys *table, uint64_t account_id, uint64_t epoch);
+/* Meta answers with what is current again: accounts known by a stale answer are asked for anew. */
+void account_keys_drop_stale(struct account_keys *table);
 size_t account_keys_count(const struct account_keys *table);

@@ -6,6 +6,8 @@
 #define REGISTER_EVERY_MS 20000U
 #define RETRY_MS 500U
 #define DEADLINE_MS 10000U
+#define KEY_LEADER_MS 2000U /* longer than meta takes to elect, mostly */
+#define KEY_ANY_MS 2500U
 #define REQUEST_BYTES_MAX 4096U
 #define REPLY_ARENA_BYTES_MAX 16384U
 #define VERSION_TEXT "0.1.0"
@@ -13,6 +15,7 @@
 struct meta_client {
     struct meta_client_config config;
     struct rpc_group *meta; /* owned */
+    struct rpc_group *any;  /* owned; the same members, of which any may answer */
     struct rpc_group_call *registering;
     struct vy_timer *register_timer; /* owned */
     bool is_registered;
@@ -20,9 +23,10 @@ struct meta_client {
     struct vy_timer *watch_timer; /* owned */
     struct event_reader reader;
     uint64_t cursor;
+    bool is_leader_lost; /* a key was asked for in vain, and the leader has not answered since */
 };
 
-static struct rpc_group_call *ask(struct meta_client *client, uint32_t method,
+static struct rpc_group_call *ask(struct rpc_group *group, uint32_t method,
                                   const struct vy_pb_desc *desc, const void *request,
                                   const struct rpc_call_options *options,
                                   const struct rpc_call_events *events, void *arg)
@@ -32,13 +36,21 @@ static struct rpc_group_call *ask(struct meta_client *client, uint32_t method,
 
     vy_buf_init(&buf, REQUEST_BYTES_MAX);
     if (!vy_failed(vy_pb_encode(desc, request, &buf))) {
-        call = rpc_group_call(client->meta, method, vy_buf_bytes(&buf), options, events, arg);
+        call = rpc_group_call(group, method, vy_buf_bytes(&buf), options, events, arg);
     }
     vy_buf_deinit(&buf);
     return call;
 }
 
 /* ---- registration ---- */
+
+static void found_leader(struct meta_client *client)
+{
+    if (client->is_leader_lost) {
+        client->is_leader_lost = false;
+        client->config.on_meta_leader(client->config.arg);
+    }
+}
 
 static void register_on_end(void *arg, const struct rpc_status *status, struct vy_bytes reply)
 {
@@ -47,6 +59,9 @@ static void register_on_end(void *arg, const struct rpc_status *status, struct v
 
     (void)reply; /* its cursor is for caches that are filled before the watch starts */
     client->registering = NULL;
+    if (status->code == VY_CODE_OK) {
+        found_leader(client);
+    }
     if (status->code != VY_CODE_OK) {
         vy_log(log, VY_LOG_WARN, "shard.register.failed",
                VY_CSTR("err.code", vy_code_name(status->code)),
@@ -79,7 +94,7 @@ static void register_now(void *arg)
     /* The same row however often it is written. */
     const struct rpc_call_options options = {.deadline_ms = DEADLINE_MS, .idempotent = true};
 
-    client->registering = ask(client, METHOD_META_NODE_REGISTER, &node_register_request_desc,
+    client->registering = ask(client->meta, METHOD_META_NODE_REGISTER, &node_register_request_desc,
                               &request, &options, &register_events, client);
     if (client->registering == NULL) {
         vy_timer_start(client->register_timer, RETRY_MS);
@@ -94,16 +109,19 @@ bool meta_client_is_registered(const struct meta_client *client)
 /* ---- account keys ---- */
 
 struct key_question {
+    struct meta_client *client;
+    uint64_t account_id;
+    bool is_of_any; /* the second question: any member answers */
     shard_meta_key_fn done;
     void *arg;
 };
 
-static void key_on_end(void *arg, const struct rpc_status *status, struct vy_bytes bytes)
+static void ask_any_for_key(struct key_question *question);
+
+static void key_finish(struct key_question *question, struct vy_err err, struct vy_bytes bytes)
 {
-    struct key_question *question = arg;
     struct account_key_reply reply;
     struct vy_arena arena;
-    struct vy_err err = rpc_status_err(status);
 
     vy_arena_init(&arena, REPLY_ARENA_BYTES_MAX);
     if (!vy_failed(err)) {
@@ -114,24 +132,72 @@ static void key_on_end(void *arg, const struct rpc_status *status, struct vy_byt
     free(question);
 }
 
+/* Nobody answered: not what an answer says. */
+static bool is_no_answer(enum vy_code code)
+{
+    return code == VY_CODE_UNAVAILABLE || code == VY_CODE_NOT_LEADER || code == VY_CODE_UNKNOWN;
+}
+
+/* Its return is looked for more often than registration needs. */
+static void lose_leader(struct meta_client *client)
+{
+    client->is_leader_lost = true;
+    if (client->registering == NULL) {
+        vy_timer_start(client->register_timer, RETRY_MS);
+    }
+}
+
+static void key_on_end(void *arg, const struct rpc_status *status, struct vy_bytes bytes)
+{
+    struct key_question *question = arg;
+
+    if (!is_no_answer(status->code)) {
+        key_finish(question, rpc_status_err(status), bytes);
+    } else if (question->is_of_any) { /* a question changes nothing: certainly not executed */
+        key_finish(question, vy_error(VY_CODE_UNAVAILABLE, "no member of meta gives the key"),
+                   bytes);
+    } else {
+        lose_leader(question->client);
+        ask_any_for_key(question);
+    }
+}
+
 static const struct rpc_call_events key_events = {.on_end = key_on_end};
+
+static void ask_group_for_key(struct key_question *question, struct rpc_group *group,
+                              uint32_t deadline_ms)
+{
+    const struct account_key_request request = {.account_id = question->account_id,
+                                                .allow_stale = question->is_of_any};
+    const struct rpc_call_options options = {.deadline_ms = deadline_ms, .idempotent = true};
+
+    if (ask(group, METHOD_META_ACCOUNT_KEY, &account_key_request_desc, &request, &options,
+            &key_events, question) == NULL) {
+        key_finish(question, vy_error(VY_CODE_BUSY, "ask for an account key"), vy_bytes(NULL, 0));
+    }
+}
+
+static void ask_any_for_key(struct key_question *question)
+{
+    question->is_of_any = true;
+    ask_group_for_key(question, question->client->any, KEY_ANY_MS);
+}
 
 static void ask_key(void *meta, uint64_t account_id, shard_meta_key_fn done, void *arg)
 {
     struct meta_client *client = meta;
-    const struct account_key_request request = {.account_id = account_id};
-    const struct rpc_call_options options = {.deadline_ms = DEADLINE_MS, .idempotent = true};
     struct key_question *question = malloc(sizeof(*question));
 
     if (question == NULL) {
         done(arg, vy_error(VY_CODE_NOMEM, "ask for an account key"), NULL);
         return;
     }
-    *question = (struct key_question){.done = done, .arg = arg};
-    if (ask(client, METHOD_META_ACCOUNT_KEY, &account_key_request_desc, &request, &options,
-            &key_events, question) == NULL) {
-        free(question);
-        done(arg, vy_error(VY_CODE_BUSY, "ask for an account key"), NULL);
+    *question =
+        (struct key_question){.client = client, .account_id = account_id, .done = done, .arg = arg};
+    if (client->is_leader_lost) {
+        ask_any_for_key(question);
+    } else {
+        ask_group_for_key(question, client->meta, KEY_LEADER_MS);
     }
 }
 
@@ -192,8 +258,8 @@ static void watch_now(void *arg)
     const struct meta_watch_request request = {.cursor = client->cursor};
     const struct rpc_call_options options = {.endless = true};
 
-    client->watch = ask(client, METHOD_META_WATCH, &meta_watch_request_desc, &request, &options,
-                        &watch_events, client);
+    client->watch = ask(client->meta, METHOD_META_WATCH, &meta_watch_request_desc, &request,
+                        &options, &watch_events, client);
     if (client->watch == NULL) {
         vy_timer_start(client->watch_timer, RETRY_MS);
     }
@@ -201,9 +267,20 @@ static void watch_now(void *arg)
 
 /* ---- life ---- */
 
+static struct vy_err open_groups(struct meta_client *client)
+{
+    const struct meta_client_config *config = &client->config;
+    const struct rpc_group_options leader = {.name = "meta", .peer_roles = RPC_ROLE_META};
+    const struct rpc_group_options any = {
+        .name = "meta-any", .peer_roles = RPC_ROLE_META, .any_member = true};
+
+    VY_TRY(
+        rpc_group_new(config->rpc, &leader, config->members, config->member_count, &client->meta));
+    return rpc_group_new(config->rpc, &any, config->members, config->member_count, &client->any);
+}
+
 struct vy_err meta_client_new(const struct meta_client_config *config, struct meta_client **out)
 {
-    const struct rpc_group_options options = {.name = "meta", .peer_roles = RPC_ROLE_META};
     struct meta_client *client = calloc(1, sizeof(*client));
 
     if (client == NULL) {
@@ -215,8 +292,7 @@ struct vy_err meta_client_new(const struct meta_client_config *config, struct me
     client->watch_timer = vy_timer_new(config->rpc->loop, watch_now, client);
     struct vy_err err = client->register_timer == NULL || client->watch_timer == NULL
                             ? vy_error(VY_CODE_NOMEM, "timers of meta's client")
-                            : rpc_group_new(config->rpc, &options, config->members,
-                                            config->member_count, &client->meta);
+                            : open_groups(client);
     if (vy_failed(err)) {
         meta_client_free(client);
         return err;
@@ -234,7 +310,8 @@ void meta_client_free(struct meta_client *client)
     }
     rpc_group_call_cancel(client->registering);
     rpc_group_call_cancel(client->watch);
-    rpc_group_free(client->meta);
+    rpc_group_free(client->meta); /* its last calls must not go on with any member */
+    rpc_group_free(client->any);
     vy_timer_free(client->register_timer);
     vy_timer_free(client->watch_timer);
     event_reader_deinit(&client->reader);

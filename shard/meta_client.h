@@ -21,6 +21,7 @@ struct meta_client_config {
     const char *link_address;
     const char *raft_address; /* NULL: none */
     void (*on_account_change)(void *arg, uint64_t account_id, uint64_t epoch);
+    void (*on_meta_leader)(void *arg); /* a leader answers again after stale answers were taken */
     void *arg;
 };
 VY_CHECKED struct vy_err meta_client_new(const struct meta_client_config *config,
@@ -28,5 +29,9 @@ VY_CHECKED struct vy_err meta_client_new(const struct meta_client_config *config
 /* Questions that are open end with CANCELLED before this returns. NULL is allowed. */
 void meta_client_free(struct meta_client *client);
 bool meta_client_is_registered(const struct meta_client *client);
-/* For account_keys_config; its `meta` is the client. */
+/*
+ * For account_keys_config; its `meta` is the client. A question ends within 5 s: the leader is
+ * asked for 2 s, then any member with allow_stale (meta.proto); UNAVAILABLE when none answers.
+ * While no leader answers, later questions go to any member at once.
+ */
 extern const struct shard_meta_ops meta_client_ops;

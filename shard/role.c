@@ -128,6 +128,15 @@ static void on_account_change(void *arg, uint64_t account_id, uint64_t epoch)
     }
 }
 
+static void on_meta_leader(void *arg)
+{
+    const struct shard_role_state *role = arg;
+
+    if (role->service != NULL) {
+        service_on_meta_leader(role->service);
+    }
+}
+
 static const char *name_member(void *arg, uint64_t member_id)
 {
     const struct shard_role_state *role = arg;
@@ -327,6 +336,7 @@ static struct vy_err open_meta_client(struct shard_role_state *role)
                                               .link_address = role->self->link,
                                               .raft_address = role->self->raft,
                                               .on_account_change = on_account_change,
+                                              .on_meta_leader = on_meta_leader,
                                               .arg = role};
     return meta_client_new(&config, &role->meta);
 }

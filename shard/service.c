@@ -389,6 +389,11 @@ void service_on_account_change(struct service *service, uint64_t account_id, uin
     watches_on_fence(service->watches, account_id, epoch);
 }
 
+void service_on_meta_leader(struct service *service)
+{
+    account_keys_drop_stale(service->accounts);
+}
+
 void service_on_leader(struct service *service, bool is_leader)
 {
     if (!is_leader) {

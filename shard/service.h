@@ -85,6 +85,8 @@ void service_on_event(struct service *service, const struct fsm_event *event);
 void service_on_events_lost(struct service *service);
 /* Meta says that the account's state, quota or epoch changed: what is known of it is asked anew. */
 void service_on_account_change(struct service *service, uint64_t account_id, uint64_t epoch);
+/* Meta has a leader again: what it said without one is asked anew. */
+void service_on_meta_leader(struct service *service);
 /* This member began or ceased to lead. */
 void service_on_leader(struct service *service, bool is_leader);
 const struct service_stats *service_stats(struct service *service);

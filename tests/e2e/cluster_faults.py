@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """More faults on three hosts: everything killed at once (F2), a paused leader (F6), meta's leader killed, a rolling
-restart (F21), an emptied data directory (P12). After each: what was acknowledged is there once, and the audit verifies."""
+restart (F21), an emptied data directory (P12), meta without a majority (design 6). After each: what was acknowledged is there once, and the audit verifies."""
 import os
 import pathlib
 import random
@@ -14,8 +14,11 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
 import volary
 from cluster import ClusterCase
+from wire import Imap, Smtp
 
 PAUSE_S = 6  # longer than an election
+SIGN_IN_S = 45  # longer than a call of a frontend may take
+NEW = "never-had-mail@dev.test"
 
 
 class Faults(ClusterCase):
@@ -108,6 +111,48 @@ class Faults(ClusterCase):
         shutil.rmtree(data)
         kept.rename(data)
         self.cluster.run("start", name)
+
+    def test_6_meta_without_a_majority_mail_flows_and_sign_in_waits(self):
+        self.cluster.ctl("account", "create", NEW, "--password-stdin", stdin=volary.PASSWORD + "\n")
+        with self.cluster.smtp(0) as smtp:
+            self.assertRegex(smtp.deliver(self.accounts[1], b"Subject: before\r\n\r\nbefore\r\n"), "^250 ")
+        reader = self.cluster.imap(1, self.accounts[1])
+        self.addCleanup(reader.close)
+        self.cluster.run("kill", "meta-a")
+        self.cluster.run("kill", "meta-b")
+        try:
+            self.deliver_and_read(reader)
+            self.check_sign_in_is_put_off()
+        finally:
+            self.cluster.run("start", "meta-a")
+            self.cluster.run("start", "meta-b")
+        volary.wait_for("sign-in", lambda: self.login_answer(NEW).startswith("OK"), 60)
+        self.assertEqual(dict(self.subjects(1, NEW)), {"while-0": 1, "while-1": 1})
+
+    def deliver_and_read(self, reader):
+        for account in (self.accounts[1], NEW):
+            for frontend in (0, 1):
+                with self.cluster.smtp(frontend) as smtp:
+                    reply = smtp.deliver(account, b"Subject: while-%d\r\n\r\nno meta\r\n" % frontend)
+                    self.assertRegex(reply, "^250 ", account)
+        self.assertTrue(reader.command("SELECT INBOX").ok)
+        text = reader.command("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])").text()
+        for subject in ("before", "while-0", "while-1"):
+            self.assertIn("Subject: %s\r\n" % subject, text)
+
+    def check_sign_in_is_put_off(self):
+        """Nobody can tell whether the password is right: never the answer of a wrong one."""
+        self.assertRegex(self.login_answer(self.accounts[2]), r"^NO \[UNAVAILABLE\]")
+        port, host = self.cluster.end("submission", 0)
+        with Smtp(port, host=host) as smtp:
+            smtp.socket.settimeout(SIGN_IN_S)
+            self.assertRegex(smtp.login(self.accounts[2], volary.PASSWORD), "^454 ")
+
+    def login_answer(self, account):
+        port, host = self.cluster.end("imap", 1)
+        with Imap(port, host=host) as imap:
+            imap.socket.settimeout(SIGN_IN_S)
+            return imap.command('LOGIN "%s" "%s"' % (account, volary.PASSWORD)).tagged
 
 
 if __name__ == "__main__":
