@@ -15,15 +15,14 @@ struct vy_err fsm_check_free(struct fsm_step *step, struct vy_bytes address, boo
         return vy_ok();
     }
     if (there.kind == ADDRESS_KIND_RETIRED) {
-        return release || step->entry->time_ms >= there.kept_until_ms
-                   ? vy_ok()
-                   : fsm_refuse(
-                         step, META_OUTCOME_EXISTS,
-                         "%.*s belonged to a deleted account and is kept unused for %llu "
-                         "more seconds; an account with --release-address may have it now",
-                         VY_PRI(address),
-                         (unsigned long long)((there.kept_until_ms - step->entry->time_ms) / 1000 +
-                                              1));
+        if (release || step->entry->time_ms >= there.kept_until_ms) {
+            return vy_ok();
+        }
+        const uint64_t left_s = (there.kept_until_ms - step->entry->time_ms) / 1000 + 1;
+        return fsm_refuse(step, META_OUTCOME_EXISTS,
+                          "%.*s belonged to a deleted account and is kept unused for %lu more "
+                          "seconds; an account with --release-address may have it now",
+                          VY_PRI(address), left_s);
     }
     return fsm_refuse(step, META_OUTCOME_EXISTS, "%s %.*s exists already",
                       there.kind == ADDRESS_KIND_ALIAS ? "alias" : "account", VY_PRI(address));

@@ -283,15 +283,17 @@ struct bad_pieces {
 static void pieces_that_make_no_frame_cut_the_peer_off(void **state)
 {
     (void)state;
+    /* clang-format off */
     static const struct bad_pieces bad[] = {
-        {.first = VY_LIT("\0\0\0")           },
-        {                                    .first = VY_LIT("\0\0\0\0")                                   },
-        { .first = VY_LIT("\xff\xff\xff\xffx")},
-        {                              .first = VY_LIT("\x00\x80\x00\x00x")      },
-        {                                    .first = VY_LIT("\0\0\0\2x"),       .second = VY_LIT("\0\0\0\2x")},
-        {                                       .first = VY_LIT("\0\0\0\2x"),    .second = VY_LIT("\0\0\0\0x")},
-        {   .first = VY_LIT("\0\0\0\2x"),                                     .second = VY_LIT("\0\0\0\0xyzz")},
+        { .first = VY_LIT("\0\0\0") },
+        { .first = VY_LIT("\0\0\0\0") },
+        { .first = VY_LIT("\xff\xff\xff\xffx") },
+        { .first = VY_LIT("\x00\x80\x00\x00x") },
+        { .first = VY_LIT("\0\0\0\2x"), .second = VY_LIT("\0\0\0\2x") },
+        { .first = VY_LIT("\0\0\0\2x"), .second = VY_LIT("\0\0\0\0x") },
+        { .first = VY_LIT("\0\0\0\2x"), .second = VY_LIT("\0\0\0\0xyzz") },
     };
+    /* clang-format on */
     struct world world;
     struct rogue rogue;
     world_init(&world);

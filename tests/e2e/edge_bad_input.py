@@ -192,6 +192,7 @@ class Garbage(EdgeCase):
         self.addCleanup(wire.close)
         self.assertTrue(wire.line().startswith("* OK"))
         plain = socket.socket(fileno=wire.socket.detach())
+        plain.settimeout(30)  # the descriptor does not wait by itself: the wire's socket had a limit
         plain.sendall(b"a NOOP\r\n" * 10)
         rest = b""
         try:
