@@ -127,6 +127,16 @@ static void put_text(struct line *line, struct vy_bytes text)
     put(line, "\"", is_quoted ? 1 : 0);
 }
 
+static void put_id(struct line *line, const uint8_t *id)
+{
+    char text[40];
+    (void)snprintf(text, sizeof(text),
+                   line->format == VY_LOG_JSON ? "\"%016llx%016llx\"" : "%016llx%016llx",
+                   (unsigned long long)(id == NULL ? 0 : vy_get_be64(id)),
+                   (unsigned long long)(id == NULL ? 0 : vy_get_be64(id + 8)));
+    put_cstr(line, text);
+}
+
 static void put_field(struct line *line, const struct vy_log_field *field)
 {
     char number[32];
@@ -134,6 +144,9 @@ static void put_field(struct line *line, const struct vy_log_field *field)
     switch (field->kind) {
     case VY_LOG_KIND_STR:
         put_text(line, field->str);
+        return;
+    case VY_LOG_KIND_ID:
+        put_id(line, field->str.data);
         return;
     case VY_LOG_KIND_U64:
         (void)snprintf(number, sizeof(number), "%llu", (unsigned long long)field->number);

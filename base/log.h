@@ -18,7 +18,8 @@ enum vy_log_kind {
     VY_LOG_KIND_U64,
     VY_LOG_KIND_I64,
     VY_LOG_KIND_HEX,
-    VY_LOG_KIND_BOOL
+    VY_LOG_KIND_BOOL,
+    VY_LOG_KIND_ID
 };
 struct vy_log_field {
     const char *key; /* string literal */
@@ -34,6 +35,9 @@ struct vy_log_field {
     ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_I64, .number = (uint64_t)(int64_t)(v)})
 #define VY_HEX(k, v)                                                                               \
     ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_HEX, .number = (uint64_t)(v)})
+/* 16 bytes, written as 32 hex digits when the line is; borrowed until then. NULL: all zero. */
+#define VY_ID(k, v)                                                                                \
+    ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_ID, .str = vy_bytes((v), 16)})
 #define VY_FLAG(k, v)                                                                              \
     ((struct vy_log_field){.key = (k), .kind = VY_LOG_KIND_BOOL, .number = (v) ? 1 : 0})
 

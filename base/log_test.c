@@ -63,6 +63,18 @@ static void a_line_is_logfmt_with_its_context_first(void **state)
                                       "d=18446744073709551615 e=-9223372036854775808 f=true");
 }
 
+static void an_id_is_32_digits_as_greetings_show_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const uint8_t id[16] = {0x01, 0x23, [8] = 0xab, [15] = 0x0f};
+    fixture_init(&f, VY_LOG_LOGFMT);
+    vy_log(&f.log, VY_LOG_INFO, "test.line.ok", VY_ID("a", id), VY_ID("b", NULL));
+    assert_string_equal(f.lines.text, "ts=2026-01-01T00:00:00.007Z level=info event=test.line.ok "
+                                      "a=0123000000000000ab0000000000000f "
+                                      "b=00000000000000000000000000000000");
+}
+
 static void a_line_is_json_with_the_same_keys(void **state)
 {
     (void)state;
@@ -197,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_logfmt_with_its_context_first),
+        cmocka_unit_test(an_id_is_32_digits_as_greetings_show_it),
         cmocka_unit_test(a_line_is_json_with_the_same_keys),
         cmocka_unit_test(lines_over_the_level_are_not_made),
         cmocka_unit_test(no_value_breaks_out_of_its_line),

@@ -80,7 +80,7 @@ void conn_free(struct conn *conn)
     vy_list_remove(&conn->link);
     host->conns_count--;
     frontend_count_closed(host->metrics, conn->service->proto);
-    vy_log(host->log, VY_LOG_DEBUG, "conn.client.closed", VY_HEX("conn", conn->trace_id[1]),
+    vy_log(host->log, VY_LOG_DEBUG, "conn.client.closed", VY_ID("trace", conn->trace_id),
            VY_CSTR("conn.reason", conn->close_reason == NULL ? "closed" : conn->close_reason));
     free(conn);
     host->on_closed(host->on_closed_arg, &peer);
@@ -155,7 +155,8 @@ static struct vy_err start_session(struct conn *conn)
     if (conn->tls != NULL) {
         peer.tls = session_tls(conn);
     }
-    memcpy(peer.trace_id, conn->trace_id, sizeof(peer.trace_id));
+    peer.trace_id[0] = vy_get_be64(conn->trace_id);
+    peer.trace_id[1] = vy_get_be64(conn->trace_id + 8);
     vy_rng_fill(host->rng, peer.seed, sizeof(peer.seed));
     VY_TRY(conn->service->session_new(conn->service->arg, &peer, &conn->session));
     if (host->is_draining) {
@@ -194,7 +195,7 @@ static void start_tls(struct conn *conn)
 
 static void write_log(struct conn *conn, const struct session_action *action)
 {
-    struct vy_log_field fields[LOG_FIELDS_MAX] = {VY_HEX("conn", conn->trace_id[1]),
+    struct vy_log_field fields[LOG_FIELDS_MAX] = {VY_ID("trace", conn->trace_id),
                                                   VY_CSTR("conn.service", conn->service->name),
                                                   VY_CSTR("conn.ip", conn->remote_ip)};
     size_t count = 3;
@@ -425,7 +426,7 @@ static struct vy_err conn_start(struct conn *conn)
     if (conn->timer == NULL || conn->watch == NULL) {
         return vy_error(VY_CODE_NOMEM, "connection");
     }
-    vy_log(conn->host->log, VY_LOG_DEBUG, "conn.client.opened", VY_HEX("conn", conn->trace_id[1]),
+    vy_log(conn->host->log, VY_LOG_DEBUG, "conn.client.opened", VY_ID("trace", conn->trace_id),
            VY_CSTR("conn.service", conn->service->name), VY_CSTR("conn.ip", conn->remote_ip));
     if (!conn->service->is_implicit_tls) {
         conn->state = CONN_OPEN;

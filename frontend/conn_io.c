@@ -132,7 +132,7 @@ static void receive_tls(struct conn *conn, struct vy_bytes bytes)
     const struct vy_err err = vy_tls_receive(conn->tls, bytes);
     vy_tls_take(conn->tls, &conn->out); /* the handshake's answer, or the alert */
     if (vy_failed(err)) {
-        vy_log(conn->host->log, VY_LOG_INFO, "conn.tls.failed", VY_HEX("conn", conn->trace_id[1]),
+        vy_log(conn->host->log, VY_LOG_INFO, "conn.tls.failed", VY_ID("trace", conn->trace_id),
                VY_CSTR("conn.service", conn->service->name), VY_CSTR("conn.ip", conn->remote_ip),
                VY_LOG_ERR(err));
         conn_close(conn, "TLS handshake failed");

@@ -33,12 +33,12 @@ struct conn {
     uint64_t drain_due_ms;   /* when the session is told to say goodbye; 0: not, or it was */
     uint64_t progress_ms;    /* when the client last took bytes, or there were none for it */
     uint64_t account_id;     /* of the session, as far as it was checked */
-    uint64_t trace_id[2];
-    const char *close_reason; /* literal */
-    int events;               /* what the watch is set to */
-    size_t turn_bytes;        /* sent in this step: others want their turn too */
-    bool is_read_stopped;     /* by the session */
-    bool is_eof;              /* the client sends no more */
+    uint8_t trace_id[RPC_ID_BYTES]; /* as digits in the greeting, as bytes on the links */
+    const char *close_reason;       /* literal */
+    int events;                     /* what the watch is set to */
+    size_t turn_bytes;              /* sent in this step: others want their turn too */
+    bool is_read_stopped;           /* by the session */
+    bool is_eof;                    /* the client sends no more */
     bool is_eof_told;
     bool has_tls_input; /* TLS may hold plaintext */
     bool wants_turn;    /* goes on in the loop's next turn */

@@ -53,11 +53,17 @@ static void log_failure(const struct call *call, struct vy_err err)
 {
     const struct call_transport_ops *ops = call->transport_ops;
     const uint8_t *trace = ops->trace_id == NULL ? NULL : ops->trace_id(call->transport);
+    uint64_t account_id = call->account_id;
+    size_t account_count = account_id == 0 ? 0 : 1;
 
-    vy_log(call->service->config.log, VY_LOG_ERROR, "shard.call.failed",
-           VY_HEX("conn", trace == NULL ? 0 : vy_get_be64(trace + 8)),
-           VY_CSTR("rpc.method", call->method->name), VY_HEX("shard.account", call->account_id),
-           VY_LOG_ERR(err));
+    if (call->method->actor == CALL_ACTOR_DELIVER && call->request != NULL) {
+        const struct message_deliver_request *request = call->request;
+        account_count = request->recipients_count;
+        account_id = account_count == 0 ? 0 : request->recipients[0].account_id;
+    }
+    vy_log(call->service->config.log, VY_LOG_ERROR, "shard.call.failed", VY_ID("trace", trace),
+           VY_CSTR("rpc.method", call->method->name), VY_HEX("shard.account", account_id),
+           VY_U64("shard.accounts", account_count), VY_LOG_ERR(err));
 }
 
 void call_fail(struct call *call, struct vy_err err)

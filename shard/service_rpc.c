@@ -2,6 +2,7 @@
 #include "shard/service_rpc.h"
 #include "base/assert.h"
 #include "proto/methods.h"
+#include "shard/service_private.h"
 #include <stdlib.h>
 
 /* Uid sets and lists of recipients; bodies travel as streams. */
@@ -40,22 +41,29 @@ static void carrier_consumed(void *transport, size_t count)
     rpc_server_call_consumed(carrier->link_call, count);
 }
 
-static void carrier_end(struct carrier *carrier)
+/* Before the answer is handed to the link: the call is gone then, with its trace. */
+static void carrier_observe(const struct carrier *carrier, enum vy_code code)
 {
-    if (carrier->rpc->seconds != NULL) {
-        const uint64_t now_ns = vy_clock_mono_ns(carrier->rpc->clock);
-        vy_metric_observe_us(carrier->rpc->seconds, carrier->series,
-                             (now_ns - carrier->started_ns) / 1000);
+    const struct service_rpc *rpc = carrier->rpc;
+    const uint64_t took_ns =
+        rpc->clock == NULL ? 0 : vy_clock_mono_ns(rpc->clock) - carrier->started_ns;
+
+    if (rpc->seconds != NULL) {
+        vy_metric_observe_us(rpc->seconds, carrier->series, took_ns / 1000);
     }
-    free(carrier);
+    vy_log(rpc->service->config.log, VY_LOG_DEBUG, "shard.call.done",
+           VY_ID("trace", rpc_server_call_trace_id(carrier->link_call)),
+           VY_CSTR("rpc.method", rpc_server_call_method(carrier->link_call)->name),
+           VY_CSTR("err.code", vy_code_name(code)), VY_U64("call.ms", took_ns / 1000000));
 }
 
 static void carrier_reply(void *transport, struct vy_bytes reply)
 {
     struct carrier *carrier = transport;
 
+    carrier_observe(carrier, VY_CODE_OK);
     rpc_server_call_reply(carrier->link_call, reply);
-    carrier_end(carrier);
+    free(carrier);
 }
 
 static void carrier_fail(void *transport, struct vy_err err, const char *leader_hint,
@@ -63,8 +71,9 @@ static void carrier_fail(void *transport, struct vy_err err, const char *leader_
 {
     struct carrier *carrier = transport;
 
+    carrier_observe(carrier, err.code);
     rpc_server_call_fail(carrier->link_call, err, leader_hint, retry_after_ms);
-    carrier_end(carrier);
+    free(carrier);
 }
 
 static const uint8_t *carrier_trace_id(void *transport)
@@ -140,8 +149,10 @@ static void serve(void *arg, struct rpc_server_call *link_call, struct vy_bytes 
         return;
     }
     *carrier = (struct carrier){.rpc = rpc, .link_call = link_call};
-    if (rpc->seconds != NULL) {
+    if (rpc->clock != NULL) {
         carrier->started_ns = vy_clock_mono_ns(rpc->clock);
+    }
+    if (rpc->seconds != NULL) {
         carrier->series = series_of(rpc, method_id);
     }
     rpc_server_call_set_events(link_call, &carrier_events, carrier);

@@ -552,8 +552,8 @@ static void write_greeting(struct imap_session *s)
 {
     vy_buf_append_cstr(&s->out, "* OK [CAPABILITY ");
     imap_write_capabilities(s, &s->out);
-    vy_buf_printf(&s->out, "] %.*s Volary ready %016llx\r\n", VY_PRI(s->hostname),
-                  (unsigned long long)s->peer.trace_id[1]);
+    vy_buf_printf(&s->out, "] %.*s Volary ready %016llx%016llx\r\n", VY_PRI(s->hostname),
+                  (unsigned long long)s->peer.trace_id[0], (unsigned long long)s->peer.trace_id[1]);
 }
 
 struct vy_err imap_session_new(const struct session_peer *peer, const struct imap_limits *limits,

@@ -55,7 +55,7 @@ CALL = re.compile(r"(?<![\w.>])([A-Za-z_]\w*)\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.M)
 # vy_log itself, and a module's own function that adds keys: x_log(object, level, event, ...).
 LOG_CALL = re.compile(r"\b(\w+_log(?:_write)?)\(")
-KEY_MACRO = re.compile(r'\bVY_(?:STR|CSTR|U64|I64|HEX|FLAG)\(\s*"([^"]*)"')
+KEY_MACRO = re.compile(r'\bVY_(?:STR|CSTR|U64|I64|HEX|ID|FLAG)\(\s*"([^"]*)"')
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.S)
 EVENT_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+\.[a-z0-9_]+")
