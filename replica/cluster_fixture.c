@@ -163,6 +163,7 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
                                           .on_fail_stop_arg = node};
     kv_init(&node->fsm);
     node->pump_due_ms = UINT64_MAX;
+    node->log_first_index = 0; /* a cut may have been lost with the power */
     node->is_stopped = false;
     node->opened++;
     assert_null(node->replica);
@@ -170,9 +171,17 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
     assert_false(vy_failed(replica_start(node->replica)));
 }
 
+static void note_persisted(struct cluster_node *node)
+{
+    struct replica_status status;
+    replica_get_status(node->replica, &status);
+    node->persisted_index = status.persisted_index;
+}
+
 void cluster_stop_node(struct cluster *cluster, unsigned number)
 {
     struct cluster_node *node = &cluster->nodes[number];
+    note_persisted(node); /* it may have acknowledged since the last check */
     replica_stop(node->replica, on_stopped, node);
     fake_loop_run_posts(&cluster->loop);
     while (!node->is_stopped) {
@@ -255,13 +264,6 @@ static void check_cut(struct cluster *cluster, struct cluster_node *node)
             fail_msg("node %u cut what node %u may need", node->number, i);
         }
     }
-}
-
-static void note_persisted(struct cluster_node *node)
-{
-    struct replica_status status;
-    replica_get_status(node->replica, &status);
-    node->persisted_index = status.persisted_index;
 }
 
 static void check(struct cluster *cluster)
