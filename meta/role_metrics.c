@@ -10,6 +10,7 @@ struct gauge {
 static const struct gauge gauges[] = {
     {offsetof(struct meta_role_metrics, term),           "volary_meta_raft_term",           "Term of meta's group."},
     {offsetof(struct meta_role_metrics, commit_index),   "volary_meta_raft_commit_index",   "Entries that a majority has."},
+    {offsetof(struct meta_role_metrics, log_first_index), "volary_meta_raft_log_first_index", "First entry of the log on disk; those before were cut."},
     {offsetof(struct meta_role_metrics, apply_lag),      "volary_meta_raft_apply_lag",      "Entries committed and not applied here."},
     {offsetof(struct meta_role_metrics, is_leader),      "volary_meta_raft_leader",         "1 while this member leads."},
     {offsetof(struct meta_role_metrics, leader_changes), "volary_meta_raft_leader_changes", "Changes of leader seen since the start."},
@@ -38,6 +39,7 @@ void meta_role_metrics_set(const struct meta_role_metrics *metrics,
     }
     vy_metric_set(metrics->term, 0, (int64_t)status->term);
     vy_metric_set(metrics->commit_index, 0, (int64_t)status->commit_index);
+    vy_metric_set(metrics->log_first_index, 0, (int64_t)status->log_first_index);
     vy_metric_set(metrics->apply_lag, 0, (int64_t)(status->commit_index - status->applied_index));
     vy_metric_set(metrics->is_leader, 0, status->role == REPLICA_ROLE_LEADER ? 1 : 0);
     vy_metric_set(metrics->leader_changes, 0, (int64_t)status->leader_changes);

@@ -37,6 +37,7 @@ VY_CHECKED struct vy_err meta_admin_face_identify(const struct meta_admin_face *
 struct meta_role_metrics {
     struct vy_metric *term; /* NULL: no registry */
     struct vy_metric *commit_index;
+    struct vy_metric *log_first_index;
     struct vy_metric *apply_lag;
     struct vy_metric *is_leader;
     struct vy_metric *leader_changes;

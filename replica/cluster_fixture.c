@@ -158,10 +158,12 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
                                           .writer_wake_arg = node,
                                           .election_timeout_ms = 200,
                                           .tail_bytes_max = 64 * 1024,
+                                          .log_keep_entries = cluster->log_keep_entries,
                                           .on_fail_stop = on_fail_stop,
                                           .on_fail_stop_arg = node};
     kv_init(&node->fsm);
     node->pump_due_ms = UINT64_MAX;
+    node->log_first_index = 0; /* a cut may have been lost with the power */
     node->is_stopped = false;
     node->opened++;
     assert_null(node->replica);
@@ -169,9 +171,17 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
     assert_false(vy_failed(replica_start(node->replica)));
 }
 
+static void note_persisted(struct cluster_node *node)
+{
+    struct replica_status status;
+    replica_get_status(node->replica, &status);
+    node->persisted_index = status.persisted_index;
+}
+
 void cluster_stop_node(struct cluster *cluster, unsigned number)
 {
     struct cluster_node *node = &cluster->nodes[number];
+    note_persisted(node); /* it may have acknowledged since the last check */
     replica_stop(node->replica, on_stopped, node);
     fake_loop_run_posts(&cluster->loop);
     while (!node->is_stopped) {
@@ -239,12 +249,35 @@ static void check_digest(struct cluster *cluster, const struct cluster_node *nod
     *digest = status.digest;
 }
 
+/* What a member has cut, every member has on its disk, also those that are down. */
+static void check_cut(struct cluster *cluster, struct cluster_node *node)
+{
+    struct replica_status status;
+    replica_get_status(node->replica, &status);
+    if (status.log_first_index < node->log_first_index) {
+        fail_msg("the log of node %u begins earlier than it did", node->number);
+    }
+    node->cuts += status.log_first_index > node->log_first_index && node->log_first_index > 1;
+    node->log_first_index = status.log_first_index;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (status.log_first_index > 1 + cluster->nodes[i].persisted_index) {
+            fail_msg("node %u cut what node %u may need", node->number, i);
+        }
+    }
+}
+
 static void check(struct cluster *cluster)
 {
     for (unsigned i = 0; i < cluster->count; i++) {
         if (cluster->nodes[i].replica != NULL) {
+            note_persisted(&cluster->nodes[i]);
+        }
+    }
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].replica != NULL) {
             check_leader(cluster, &cluster->nodes[i]);
             check_digest(cluster, &cluster->nodes[i]);
+            check_cut(cluster, &cluster->nodes[i]);
         }
     }
 }
@@ -377,6 +410,7 @@ struct cluster *cluster_new(unsigned count, uint64_t seed)
     fake_rng_init(&cluster->rng, seed);
     cluster->count = count;
     cluster->delay_ms_max = 5;
+    cluster->log_keep_entries = 1 + seed % 40;
     cluster->disk_ms_max = 5;
     snprintf(cluster->dir, sizeof(cluster->dir), "/tmp/volary-replica-XXXXXX");
     assert_non_null(mkdtemp(cluster->dir));

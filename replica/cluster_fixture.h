@@ -26,6 +26,9 @@ struct cluster_node {
     uint64_t pump_due_ms;    /* UINT64_MAX: the disk rests */
     unsigned failures;
     unsigned opened;
+    uint64_t persisted_index; /* last known, also while down */
+    uint64_t cuts;            /* times the log was seen to begin later */
+    uint64_t log_first_index;
     bool is_stopped;
     char address[16];
     char ticket[128];
@@ -54,7 +57,8 @@ struct cluster {
     unsigned repeat_permille;
     uint64_t delay_ms_max;
     uint64_t disk_ms_max;
-    uint64_t *leaders; /* by term: number + 1 */
+    uint64_t log_keep_entries; /* of nodes started from now on */
+    uint64_t *leaders;         /* by term: number + 1 */
     size_t leader_terms;
     uint64_t *digests; /* by index; 0: not seen */
     size_t digest_count;

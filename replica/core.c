@@ -158,6 +158,8 @@ static void send_all(struct core *core, const struct raft_update *update)
         if (core_message_of_raft(&update->messages.batch[i], &message)) {
             guard_pre_vote_term(core, &message);
             core->config.ops->send(core->config.arg, update->messages.batch[i].server_id, &message);
+        } else if (core->config.ops->behind != NULL) {
+            core->config.ops->behind(core->config.arg, update->messages.batch[i].server_id);
         }
     }
 }
@@ -311,13 +313,18 @@ static struct vy_err load_rows(struct core *core, const struct core_state *state
     return vy_ok();
 }
 
-static struct vy_err load_base(const struct core_state *state, struct raft_snapshot_metadata *base)
+static struct vy_err load_base(struct core *core, const struct core_state *state,
+                               struct raft_snapshot_metadata *base)
 {
-    const struct raft_buffer bytes = {.base = (void *)(uintptr_t)state->base_members.data,
-                                      .len = state->base_members.len};
+    struct entry *members = NULL;
+    VY_TRY(entry_new_raw(state->base_term, ENTRY_CHANGE, state->base_members, &members));
+    const struct raft_buffer bytes = {.base = members->memory, .len = members->body.len};
+    const struct vy_err err = note_change(core, state->base_members_index, members);
+    entry_unref(members); /* kept by the change */
+    VY_TRY(err);
     *base = (struct raft_snapshot_metadata){.index = state->base_index,
                                             .term = state->base_term,
-                                            .configuration_index = state->base_index};
+                                            .configuration_index = state->base_members_index};
     if (raft_configuration_decode(&bytes, &base->configuration) != 0) {
         return vy_error(VY_CODE_CORRUPT, "members of a cut log");
     }
@@ -333,10 +340,13 @@ struct vy_err core_start(struct core *core, uint64_t now_ms, const struct core_s
     if (array == NULL) {
         return vy_error(VY_CODE_NOMEM, "log for raft");
     }
-    struct vy_err err = load_rows(core, state, array);
-    if (!vy_failed(err) && state->base_index > 0) {
-        err = load_base(state, &base);
+    struct vy_err err = vy_ok();
+    if (state->base_index > 0) {
+        err = load_base(core, state, &base);
         event.start.metadata = &base;
+    }
+    if (!vy_failed(err)) {
+        err = load_rows(core, state, array);
     }
     core->is_started = true;
     core->base_index = state->base_index;
@@ -507,6 +517,10 @@ uint64_t core_timeout_ms(const struct core *core)
 uint64_t core_term(const struct core *core)
 {
     return raft_current_term(&core->raft);
+}
+uint64_t core_voted_for(const struct core *core)
+{
+    return raft_voted_for(&core->raft);
 }
 uint64_t core_commit_index(const struct core *core)
 {

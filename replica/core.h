@@ -36,6 +36,7 @@ struct core_message {
     uint64_t prev_index; /* APPEND */
     uint64_t prev_term;  /* APPEND */
     uint64_t commit;     /* APPEND */
+    uint64_t held;       /* APPEND: every member has everything up to it on disk; 0: unknown */
     struct entry *
         *entries; /* APPEND received: borrowed. To be sent: NULL, take them from the log */
     size_t count;
@@ -49,6 +50,8 @@ struct core_ops {
      * that core_written is told of once they are durable; 0: failed, the member ends. */
     uint64_t (*append)(void *arg, uint64_t index, struct entry *const *entries, size_t count);
     void (*send)(void *arg, uint64_t to, const struct core_message *message);
+    /* A member needs entries that were cut. May be NULL. */
+    void (*behind)(void *arg, uint64_t member);
 };
 
 /* What a log holds, for START: terms, and the entries that change members. */
@@ -77,6 +80,7 @@ struct core_state {
     size_t row_count;
     uint64_t base_index;
     uint64_t base_term;
+    uint64_t base_members_index; /* of the entry that set them */
     struct vy_bytes base_members;
 };
 VY_CHECKED struct vy_err core_start(struct core *core, uint64_t now_ms,
@@ -92,8 +96,21 @@ VY_CHECKED struct vy_err core_submit(struct core *core, uint64_t now_ms, struct 
                                      size_t count);
 VY_CHECKED struct vy_err core_transfer(struct core *core, uint64_t now_ms, uint64_t to);
 
+/* Forgets the log up to `index`, which is applied; members of the base are borrowed until the next
+ * call. The caller sees to it that no member needs what goes. */
+struct core_base {
+    uint64_t index;
+    uint64_t term;
+    uint64_t members_index;
+    struct entry *members;
+};
+VY_CHECKED struct vy_err core_cut(struct core *core, uint64_t now_ms, uint64_t index,
+                                  struct core_base *out);
+uint64_t core_base_index(const struct core *core); /* the log begins behind it */
+
 uint64_t core_timeout_ms(const struct core *core); /* when core_tick is due; may have passed */
 uint64_t core_term(const struct core *core);
+uint64_t core_voted_for(const struct core *core);
 enum replica_role core_role(const struct core *core);
 /* Leader, and an entry of its own term is committed (and on this disk). */
 bool core_is_ready(const struct core *core);

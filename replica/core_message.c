@@ -50,7 +50,7 @@ bool core_message_of_raft(const struct raft_message *from, struct core_message *
         to->last_term = from->timeout_now.last_log_term;
         return true;
     case RAFT_INSTALL_SNAPSHOT:
-        return false; /* the log is never cut, so nobody is that far behind */
+        return false; /* snapshots are not there yet: ops->behind */
     }
     return false;
 }

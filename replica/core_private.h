@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The body of the core, shared by core.c, core_guard.c and core_members.c. */
+/* The body of the core, shared by core.c, core_cut.c, core_guard.c and core_members.c. */
 #include "replica/core.h"
 
 #include <raft.h>
@@ -30,7 +30,7 @@ struct core {
     struct core_write *writes; /* owned; unfinished, in order */
     size_t write_count;
     size_t write_capacity;
-    struct core_change *changes; /* owned; all in the log, in order */
+    struct core_change *changes; /* owned; in order; the first may lie before the log */
     size_t change_count;
     size_t change_capacity;
 };

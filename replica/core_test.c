@@ -229,8 +229,11 @@ static void guard_2_an_append_below_a_cut_log_is_rebased(void **state)
     assert_false(vy_failed(core_new(&config, &desk->core)));
     desk->now_ms = 1000;
     desk->persisted_term = 2;
-    const struct core_state cut = {
-        .term = 2, .base_index = 10, .base_term = 2, .base_members = change(desk, 1, 3, 0)->body};
+    const struct core_state cut = {.term = 2,
+                                   .base_index = 10,
+                                   .base_term = 2,
+                                   .base_members_index = 1,
+                                   .base_members = change(desk, 1, 3, 0)->body};
     assert_false(vy_failed(core_start(desk->core, desk->now_ms, &cut)));
     struct entry *entries[7];
     for (size_t i = 0; i < VY_COUNT_OF(entries); i++) {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The consensus half: core, log, writer, proposals, reads, frames.
 volary_library(replica
-  SOURCES core.c core_guard.c core_members.c core_message.c entry.c frame.c identity.c lead.c log.c peer.c queue.c read.c replica.c
+  SOURCES core.c core_cut.c core_guard.c core_members.c core_message.c cut.c entry.c frame.c identity.c lead.c log.c log_spans.c peer.c queue.c read.c replica.c
     replica_facts.c writer.c
   LINK replica_store base base_io dep::raft Threads::Threads)
 
@@ -10,6 +10,7 @@ if(VOLARY_TESTS)
 endif()
 volary_test(replica_test SOURCES replica_test.c LINK replica_testlib)
 volary_test(replica_group_test SOURCES replica_group_test.c LINK replica_testlib)
+volary_test(replica_log_spans_test SOURCES log_spans_test.c LINK replica_testlib)
 volary_test(replica_core_test SOURCES core_test.c LINK replica_testlib)
 volary_test(replica_rocks_test SOURCES replica_rocks_test.c LINK replica_testlib)
 volary_test(replica_sim_test SOURCES replica_sim_test.c LINK replica_testlib LABELS sim)

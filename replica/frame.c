@@ -46,7 +46,7 @@ static void put_body(const struct core_message *message, struct vy_buf *out)
     vy_buf_append_be64(out,
                        message->kind == CORE_APPEND ? message->prev_index : message->last_index);
     vy_buf_append_be64(out, message->kind == CORE_APPEND ? message->prev_term : message->last_term);
-    vy_buf_append_be64(out, message->rejected);
+    vy_buf_append_be64(out, message->kind == CORE_APPEND ? message->held : message->rejected);
     vy_buf_append_be64(out, message->kind == CORE_APPEND ? message->commit : message->round);
     vy_buf_append_be32(out, (uint32_t)message->count);
 }
@@ -120,10 +120,12 @@ static struct vy_err take_body(const uint8_t *at, struct core_message *message)
     message->term = vy_get_be64(at + 6);
     const uint64_t index = vy_get_be64(at + 14);
     const uint64_t index_term = vy_get_be64(at + 22);
-    message->rejected = vy_get_be64(at + 30);
+    const uint64_t middle = vy_get_be64(at + 30);
     const uint64_t last = vy_get_be64(at + 38);
     message->count = vy_get_be32(at + 46);
     const bool is_append = message->kind == CORE_APPEND;
+    message->held = is_append ? middle : 0;
+    message->rejected = is_append ? 0 : middle;
     message->prev_index = is_append ? index : 0;
     message->prev_term = is_append ? index_term : 0;
     message->last_index = is_append ? 0 : index;
@@ -131,7 +133,7 @@ static struct vy_err take_body(const uint8_t *at, struct core_message *message)
     message->commit = is_append ? last : 0;
     message->round = is_append ? 0 : last;
     if (message->term == 0 || message->term >= FRAME_INDEX_MAX || index >= FRAME_INDEX_MAX ||
-        index_term > message->term || message->rejected >= FRAME_INDEX_MAX ||
+        index_term > message->term || middle >= FRAME_INDEX_MAX ||
         message->commit >= FRAME_INDEX_MAX) {
         return vy_error(VY_CODE_CORRUPT, "terms and indexes of a frame");
     }

@@ -297,9 +297,11 @@ static struct vy_err consume_ticket(struct replica *replica)
 
 static struct vy_err load_address(struct replica *replica)
 {
-    const struct core_row *first = &replica->loaded.rows[0];
+    const struct log_loaded *loaded = &replica->loaded;
+    const struct entry *first =
+        loaded->base.index > 0 ? loaded->base.members : loaded->rows[0].change;
     struct replica_member member = {.id = 0};
-    VY_TRY(core_find_member(first->change->body, replica->identity.member_id, &member));
+    VY_TRY(core_find_member(first->body, replica->identity.member_id, &member));
     replica->address = strdup(member.address);
     core_member_free(&member);
     return replica->address == NULL ? vy_error(VY_CODE_NOMEM, "address") : vy_ok();
@@ -307,9 +309,12 @@ static struct vy_err load_address(struct replica *replica)
 
 static struct vy_err load_state(struct replica *replica)
 {
-    VY_TRY(log_load(store_newest(replica->store), &replica->loaded));
+    VY_TRY(log_load(store_newest(replica->store), &replica->spans, &replica->loaded));
     VY_TRY(writer_load_applied(store_newest(replica->store), &replica->applied));
-    if (replica->applied.index > replica->loaded.row_count) {
+    if (replica->applied.index < replica->loaded.base.index) {
+        return vy_error(VY_CODE_CORRUPT, "the log was cut beyond what is applied");
+    }
+    if (replica->applied.index > log_loaded_last(&replica->loaded)) {
         return vy_error(VY_CODE_CORRUPT, "more is applied than the log holds");
     }
     return load_address(replica);

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 #define ROW_VERSION 1U
-#define ROW_HEAD_BYTES 14U /* version u8, type u8, term u64, crc u32 */
-#define ROW_KEY_BYTES 9U   /* 'e', index u64 */
-#define HARD_BYTES 21U     /* version u8, term u64, vote u64, crc u32 */
+#define ROW_HEAD_BYTES 14U  /* version u8, type u8, term u64, crc u32 */
+#define ROW_KEY_BYTES 9U    /* 'e', index u64 */
+#define BASE_HEAD_BYTES 37U /* version u8, index, term, members and time u64, crc u32 */
+#define HARD_BYTES 21U      /* version u8, term u64, vote u64, crc u32 */
 
 static const struct vy_bytes hard_key = VY_LIT("h");
+static const struct vy_bytes base_key = VY_LIT("b");
 
 static struct vy_bytes row_key(uint8_t key[ROW_KEY_BYTES], uint64_t index)
 {
@@ -66,6 +68,76 @@ void log_remove_entry(struct txn *txn, const struct entry *entry)
     for (size_t i = 0; i < entry->payload_count; i++) {
         txn_delete(txn, entry->payloads[i].family, entry->payloads[i].key);
     }
+}
+
+size_t log_row_bytes(const struct entry *entry)
+{
+    return ROW_KEY_BYTES + ROW_HEAD_BYTES + entry->body.len;
+}
+
+/* ---- the base ---- */
+
+static uint32_t base_crc(const uint8_t *head, struct vy_bytes members)
+{
+    return vy_crc32c(vy_crc32c(0, vy_bytes(head, BASE_HEAD_BYTES - 4)), members);
+}
+
+struct vy_err log_cut(struct store_batch *batch, uint64_t old_index, const struct log_base *base,
+                      struct vy_buf *scratch)
+{
+    uint8_t from[ROW_KEY_BYTES];
+    uint8_t to[ROW_KEY_BYTES];
+    uint8_t head[BASE_HEAD_BYTES];
+    VY_ASSERT(base->index > old_index);
+    head[0] = ROW_VERSION;
+    vy_put_be64(head + 1, base->index);
+    vy_put_be64(head + 9, base->term);
+    vy_put_be64(head + 17, base->members_index);
+    vy_put_be64(head + 25, base->last_time_ms);
+    vy_put_be32(head + 33, base_crc(head, base->members->body));
+    vy_buf_reset(scratch);
+    vy_buf_append(scratch, vy_bytes(head, sizeof(head)));
+    vy_buf_append(scratch, base->members->body);
+    VY_TRY(vy_buf_error(scratch));
+    store_batch_put(batch, REPLICA_FAMILY_RAFT, base_key, vy_buf_bytes(scratch));
+    store_batch_delete_range(batch, REPLICA_FAMILY_RAFT, row_key(from, old_index + 1),
+                             row_key(to, base->index + 1));
+    return vy_ok();
+}
+
+static struct vy_err parse_base(struct vy_bytes row, uint64_t hard_term, struct log_base *out)
+{
+    if (row.len < BASE_HEAD_BYTES) {
+        return vy_error(VY_CODE_CORRUPT, "base of the log is cut");
+    }
+    if (row.data[0] != ROW_VERSION) {
+        return vy_error(VY_CODE_UNSUPPORTED, "base of the log has a newer format");
+    }
+    const struct vy_bytes members = vy_bytes_from(row, BASE_HEAD_BYTES);
+    if (vy_get_be32(row.data + 33) != base_crc(row.data, members)) {
+        return vy_error(VY_CODE_CORRUPT, "checksum of the base of the log");
+    }
+    out->index = vy_get_be64(row.data + 1);
+    out->term = vy_get_be64(row.data + 9);
+    out->members_index = vy_get_be64(row.data + 17);
+    out->last_time_ms = vy_get_be64(row.data + 25);
+    if (out->term == 0 || out->term > hard_term || out->members_index == 0 ||
+        out->members_index > out->index) {
+        return vy_error(VY_CODE_CORRUPT, "base of the log");
+    }
+    return entry_new_raw(out->term, ENTRY_CHANGE, members, &out->members);
+}
+
+/* No row: a log that was never cut. */
+static struct vy_err load_base(const struct store_reader *reader, struct log_loaded *out)
+{
+    struct store_value value = {.is_found = false};
+    VY_TRY(store_get(reader, REPLICA_FAMILY_RAFT, base_key, &value));
+    const struct vy_err err =
+        value.is_found ? parse_base(value.bytes, out->term, &out->base) : vy_ok();
+    store_value_release(&value);
+    out->last_time_ms = out->base.last_time_ms;
+    return err;
 }
 
 static struct vy_err parse_row(struct vy_bytes key, struct vy_bytes row, enum entry_type *type,
@@ -166,10 +238,12 @@ static struct vy_err load_row(struct log_loaded *out, size_t *capacity, struct v
     struct vy_bytes body;
     VY_TRY(parse_row(key, row, &type, &term, &body));
     const uint64_t index = vy_get_be64(key.data + 1);
-    if (index != out->row_count + 1) {
+    if (index != log_loaded_last(out) + 1) {
         return vy_error(VY_CODE_CORRUPT, "the log has a hole");
     }
-    if (term > out->term || (out->row_count > 0 && term < out->rows[out->row_count - 1].term)) {
+    const uint64_t last_term =
+        out->row_count > 0 ? out->rows[out->row_count - 1].term : out->base.term;
+    if (term > out->term || term < last_term) {
         return vy_error(VY_CODE_CORRUPT, "terms of the log are out of order");
     }
     if (out->row_count == *capacity) {
@@ -186,24 +260,34 @@ static struct vy_err load_row(struct log_loaded *out, size_t *capacity, struct v
     if (type == ENTRY_CHANGE) {
         VY_TRY(entry_from_row(index, term, type, body, false, &loaded->change));
     } else if (type == ENTRY_COMMANDS && body.len >= 9) {
-        out->last_time_ms = vy_get_be64(body.data + 1);
+        out->last_time_ms = VY_MAX(out->last_time_ms, vy_get_be64(body.data + 1));
     }
     out->row_count++;
     return vy_ok();
 }
 
-struct vy_err log_load(const struct store_reader *reader, struct log_loaded *out)
+struct vy_err log_load(const struct store_reader *reader, struct log_spans *spans,
+                       struct log_loaded *out)
 {
     struct store_iter *iter = NULL;
     size_t capacity = 0;
-    const struct store_range range = {.from = VY_LIT("e"), .to = VY_LIT("f")};
+    uint8_t first[ROW_KEY_BYTES];
     *out = (struct log_loaded){.term = 0};
     VY_TRY(load_hard(reader, out));
-    VY_TRY(store_iter_new(reader, REPLICA_FAMILY_RAFT, &range, &iter));
-    struct vy_err err = vy_ok();
+    VY_TRY(load_base(reader, out));
+    /* Behind the base at once: not over the marks of what was removed. */
+    const struct store_range range = {.from = row_key(first, out->base.index + 1),
+                                      .to = VY_LIT("f")};
+    log_spans_begin(spans, out->base.index);
+    struct vy_err err = store_iter_new(reader, REPLICA_FAMILY_RAFT, &range, &iter);
+    if (vy_failed(err)) {
+        log_loaded_deinit(out);
+        return err;
+    }
     while (iter->is_valid && !vy_failed(err)) {
         err = load_row(out, &capacity, iter->key, iter->value);
         if (!vy_failed(err)) {
+            log_spans_append(spans, log_loaded_last(out), iter->key.len + iter->value.len);
             store_iter_next(iter);
         }
     }
@@ -211,7 +295,8 @@ struct vy_err log_load(const struct store_reader *reader, struct log_loaded *out
         err = store_iter_error(iter);
     }
     store_iter_free(iter);
-    if (!vy_failed(err) && (out->row_count == 0 || out->rows[0].change == NULL)) {
+    if (!vy_failed(err) && out->base.index == 0 &&
+        (out->row_count == 0 || out->rows[0].change == NULL)) {
         err = vy_error(VY_CODE_CORRUPT, "the log does not begin with its members");
     }
     if (vy_failed(err)) {
@@ -226,6 +311,7 @@ void log_loaded_deinit(struct log_loaded *loaded)
         entry_unref(loaded->rows[i].change);
     }
     free(loaded->rows);
+    entry_unref(loaded->base.members);
     *loaded = (struct log_loaded){.rows = NULL};
 }
 

@@ -6,6 +6,7 @@
  * or missing one is found (C6, C7); a damaged vote is never taken for "no vote yet".
  */
 #include "replica/core.h"
+#include "replica/log_spans.h"
 #include "replica/txn.h"
 
 /* ---- rows ---- */
@@ -21,14 +22,34 @@ void log_remove_entry(struct txn *txn, const struct entry *entry);
 VY_CHECKED struct vy_err log_read_entry(const struct store_reader *reader, uint64_t index,
                                         bool with_values, struct entry **out);
 
+/* In front of a log that was cut. */
+struct log_base {
+    uint64_t index; /* of the last entry that is gone */
+    uint64_t term;  /* of that entry */
+    uint64_t members_index;
+    uint64_t last_time_ms; /* no entry to come is earlier */
+    struct entry *members; /* the newest change of members up to there */
+};
+/* Writes the base and removes the rows behind `old_index` up to it; payloads stay. */
+VY_CHECKED struct vy_err log_cut(struct store_batch *batch, uint64_t old_index,
+                                 const struct log_base *base, struct vy_buf *scratch);
+size_t log_row_bytes(const struct entry *entry); /* of its row, key included */
+
 struct log_loaded {
     uint64_t term;
     uint64_t voted_for;
-    struct core_row *rows; /* owned; entries 1 .. row_count */
+    struct log_base base;  /* zero: a whole log. Its members are owned */
+    struct core_row *rows; /* owned; entries base.index + 1 and on */
     size_t row_count;
     uint64_t last_time_ms; /* of the newest entry that has one */
 };
-VY_CHECKED struct vy_err log_load(const struct store_reader *reader, struct log_loaded *out);
+static inline uint64_t log_loaded_last(const struct log_loaded *loaded)
+{
+    return loaded->base.index + loaded->row_count;
+}
+/* spans is initialised, and filled here. @errors CORRUPT; UNSUPPORTED; IO; NOMEM */
+VY_CHECKED struct vy_err log_load(const struct store_reader *reader, struct log_spans *spans,
+                                  struct log_loaded *out);
 void log_loaded_deinit(struct log_loaded *loaded);
 
 /* ---- the tail in memory ---- */

@@ -180,6 +180,7 @@ static void send_append(struct replica *replica, uint64_t to, const struct core_
 {
     struct entry *entries[256];
     struct core_message part = *message;
+    part.held = replica->held_index;
     uint64_t left = message->count;
     while (left > 0) {
         part.entries = entries;
@@ -205,6 +206,10 @@ void peer_send(struct replica *replica, uint64_t to, const struct core_message *
     }
     if (message->kind == CORE_APPEND && message->count > 0) {
         send_append(replica, to, message);
+    } else if (message->kind == CORE_APPEND) {
+        struct core_message heartbeat = *message;
+        heartbeat.held = replica->held_index;
+        send_frame(replica, to, &heartbeat);
     } else {
         send_frame(replica, to, message);
     }
@@ -264,6 +269,7 @@ static void deliver(struct replica *replica, uint64_t from, const struct core_me
         return; /* the disk is behind; the leader sends it again */
     }
     replica_stepped(replica, core_receive(replica->core, replica_now_ms(replica), from, message));
+    cut_note_held(replica, message);
 }
 
 void replica_receive(struct replica *replica, uint64_t member_id, struct vy_bytes frame)

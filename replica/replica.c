@@ -8,6 +8,8 @@
 #define QUEUE_BYTES_MAX (16ULL * 1024 * 1024)
 #define INFLIGHT_BYTES_MAX (4ULL * 1024 * 1024)
 #define TAIL_BYTES_MAX (8ULL * 1024 * 1024)
+#define LOG_KEEP_ENTRIES 4096U
+#define LOG_KEEP_BYTES (8ULL * 1024 * 1024)
 #define TIMER_PAST_MS 5U /* raft's time may lie in the past; then it must not spin */
 
 uint64_t replica_now_ms(const struct replica *replica)
@@ -65,6 +67,7 @@ static uint64_t on_append(void *arg, uint64_t index, struct entry *const *entrie
     }
     for (size_t i = 0; i < count; i++) {
         lead_note_time(replica, entries[i]);
+        log_spans_append(&replica->spans, index + i, log_row_bytes(entries[i]));
     }
     return writer_append(replica->writer, index, entries, count, core_is_alone(replica->core));
 }
@@ -74,8 +77,15 @@ static void on_send(void *arg, uint64_t to, const struct core_message *message)
     peer_send(arg, to, message);
 }
 
+static void on_behind(void *arg, uint64_t member)
+{
+    const struct replica *replica = arg;
+    vy_log(&replica->log, VY_LOG_ERROR, "replica.member.behind", VY_HEX("raft.peer", member),
+           VY_U64("raft.index", replica->spans.base + 1));
+}
+
 static const struct core_ops core_ops = {
-    .persist = on_persist, .append = on_append, .send = on_send};
+    .persist = on_persist, .append = on_append, .send = on_send, .behind = on_behind};
 
 /* ---- after events ---- */
 
@@ -83,6 +93,10 @@ static void on_settle(void *arg)
 {
     struct replica *replica = arg;
     replica->is_settle_posted = false;
+    if (!replica_is_running(replica)) {
+        return;
+    }
+    cut_settle(replica);
     if (!replica_is_running(replica)) {
         return;
     }
@@ -203,6 +217,9 @@ static struct vy_err take_config(struct replica *replica, const struct replica_c
     own->inflight_bytes_max =
         own->inflight_bytes_max == 0 ? INFLIGHT_BYTES_MAX : own->inflight_bytes_max;
     own->tail_bytes_max = own->tail_bytes_max == 0 ? TAIL_BYTES_MAX : own->tail_bytes_max;
+    own->log_keep_entries = own->log_keep_entries == 0 ? LOG_KEEP_ENTRIES : own->log_keep_entries;
+    own->log_keep_bytes = own->log_keep_bytes == 0 ? LOG_KEEP_BYTES : own->log_keep_bytes;
+    log_spans_init(&replica->spans, own->log_keep_entries, own->log_keep_bytes);
     replica->log = config->log == NULL ? silent : *config->log;
     replica->log_context[0] = VY_CSTR("raft.group", replica->name);
     replica->log.context = replica->log_context;
@@ -232,7 +249,7 @@ static struct vy_err make_writer(struct replica *replica)
                                          .wake = replica->config.writer_wake,
                                          .wake_arg = replica->config.writer_wake_arg,
                                          .tail_bytes_max = replica->config.tail_bytes_max,
-                                         .last_index = replica->loaded.row_count,
+                                         .last_index = log_loaded_last(&replica->loaded),
                                          .applied = replica->applied,
                                          .on_done = on_writer_done,
                                          .on_fail = on_writer_fail,
@@ -255,7 +272,7 @@ static struct vy_err open_all(struct replica *replica, const struct replica_conf
     }
     VY_TRY(make_core(replica));
     VY_TRY(make_writer(replica));
-    log_tail_init(&replica->tail, replica->loaded.row_count + 1);
+    log_tail_init(&replica->tail, log_loaded_last(&replica->loaded) + 1);
     replica->last_time_ms = replica->loaded.last_time_ms;
     replica->last_time_mono_ms = replica_now_ms(replica);
     return vy_ok();
@@ -288,10 +305,16 @@ struct vy_err replica_open(const struct replica_config *config, struct replica *
 struct vy_err replica_start(struct replica *replica)
 {
     VY_ASSERT(replica->life == REPLICA_LIFE_OPEN);
+    const struct log_base *base = &replica->loaded.base;
     const struct core_state state = {.term = replica->loaded.term,
                                      .voted_for = replica->loaded.voted_for,
                                      .rows = replica->loaded.rows,
-                                     .row_count = replica->loaded.row_count};
+                                     .row_count = replica->loaded.row_count,
+                                     .base_index = base->index,
+                                     .base_term = base->term,
+                                     .base_members_index = base->members_index,
+                                     .base_members = base->members == NULL ? vy_bytes(NULL, 0)
+                                                                           : base->members->body};
     VY_TRY(writer_start(replica->writer));
     replica->life = REPLICA_LIFE_RUNNING;
     const struct vy_err err = core_start(replica->core, replica_now_ms(replica), &state);

@@ -5,8 +5,11 @@
  * shard differ only in struct replica_fsm. Nothing is applied, acknowledged or shown to readers
  * that a majority has not on disk. Built on libraft's core by raft_step (core.h has its guards).
  *
- * Not there yet: snapshots, cutting the log, changes of membership. The log grows for ever on disk;
- * in memory only a tail of it is kept.
+ * The log is cut behind what is applied here and on the disks of all members, but for a tail. A
+ * member that is away holds the cut back: the log of the others grows until it is there again.
+ *
+ * Not there yet: snapshots, so that a member that lost its directory cannot be filled from the
+ * others; changes of membership.
  *
  * @thread  all functions and callbacks: the loop's, unless said otherwise; never inside the call
  *          that asked for them. Applying runs on a writer thread of the replica.
@@ -129,6 +132,8 @@ struct replica_config {
     uint64_t queue_bytes_max;     /* proposals accepted and not yet answered; 0: 16 MiB */
     uint64_t inflight_bytes_max;  /* proposals in the log and not yet committed; 0: 4 MiB */
     uint64_t tail_bytes_max;      /* of the log kept in memory; 0: 8 MiB */
+    uint64_t log_keep_entries;    /* of the log on disk that stay when it is cut; 0: 4096 */
+    uint64_t log_keep_bytes;      /* the same in bytes, whichever is less; 0: 8 MiB */
     uint64_t free_floor_bytes;    /* 0: what the store says (E4) */
     /* Called instead of ending the process when the disk fails. Tests only. @thread any */
     void (*on_fail_stop)(void *arg, struct vy_err err);
@@ -236,6 +241,9 @@ struct replica_status {
     uint64_t applied_index;
     uint64_t persisted_index;
     uint64_t last_index;
+    uint64_t log_first_index;   /* of the log on disk: everything before it was cut */
+    uint64_t log_bytes;         /* of the log on disk, payloads not counted; roughly */
+    uint64_t held_index;        /* all members have everything up to it on disk, as far as known */
     uint64_t digest;            /* of everything up to applied_index (P10) */
     uint64_t queue_bytes;       /* accepted and not answered */
     uint64_t inflight_bytes;    /* of those, in the log */

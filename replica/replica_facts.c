@@ -38,6 +38,9 @@ void replica_get_status(const struct replica *replica, struct replica_status *ou
     out->applied_index = replica->applied.index;
     out->persisted_index = core_persisted_index(replica->core);
     out->last_index = log_tail_next(&replica->tail) - 1;
+    out->log_first_index = replica->spans.base + 1;
+    out->log_bytes = replica->spans.bytes;
+    out->held_index = replica->held_index;
     out->digest = replica->applied.digest;
     out->inflight_bytes = replica->queue.inflight_bytes;
     out->tail_bytes = replica->tail.bytes;

@@ -178,6 +178,45 @@ static void a_member_far_behind_is_served_from_the_disk(void **state)
     cluster_free(cluster);
 }
 
+static uint64_t first_index_of(const struct cluster_node *node)
+{
+    struct replica_status status;
+    replica_get_status(node->replica, &status);
+    return status.log_first_index;
+}
+
+static void a_member_that_is_away_holds_the_cut_back_until_it_has_caught_up(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 11); /* a tail of twelve entries */
+    for (unsigned i = 0; i < 30; i++) {
+        propose_ok(cluster, "set a early");
+    }
+    cluster_run_ms(cluster, 500);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(first_index_of(&cluster->nodes[i]) > 10); /* followers cut as well */
+    }
+    struct cluster_node *away = cluster_follower(cluster);
+    cluster_crash_node(cluster, away->number);
+    for (unsigned i = 0; i < 60; i++) {
+        propose_ok(cluster, "set a late");
+    }
+    cluster_run_ms(cluster, 500);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(i == away->number ||
+                    first_index_of(&cluster->nodes[i]) <= away->persisted_index + 1);
+    }
+    const uint64_t held = first_index_of(cluster_leader(cluster));
+    cluster_start_node(cluster, away->number);
+    cluster_run_ms(cluster, 2000);
+    assert_all_have(cluster, "a", "late");
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(first_index_of(&cluster->nodes[i]) > held + 40);
+        assert_int_equal(cluster->nodes[i].failures, 0);
+    }
+    cluster_free(cluster);
+}
+
 /* P15: one clock a day ahead moves nobody's entries. */
 static void one_clock_that_is_a_day_ahead_does_not_move_the_time_of_entries(void **state)
 {
@@ -324,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_read_costs_a_round_and_many_share_it),
         cmocka_unit_test(leadership_is_handed_over_without_an_election_timeout),
         cmocka_unit_test(a_member_far_behind_is_served_from_the_disk),
+        cmocka_unit_test(a_member_that_is_away_holds_the_cut_back_until_it_has_caught_up),
         cmocka_unit_test(one_clock_that_is_a_day_ahead_does_not_move_the_time_of_entries),
         cmocka_unit_test(a_leader_with_a_failed_disk_is_silent_and_the_others_agree),
         cmocka_unit_test(a_vote_leaves_only_when_it_is_on_disk),

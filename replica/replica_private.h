@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The body of a replica. replica.c opens, starts, stops and carries events; queue.c holds
- * proposals, read.c reads, lead.c leadership and clocks, peer.c frames, identity.c who it is. All
- * on the loop.
+ * proposals, read.c reads, cut.c the length of the log, lead.c leadership and clocks, peer.c
+ * frames, identity.c who it is. All on the loop.
  */
 #include "replica/frame.h"
 #include "replica/writer.h"
@@ -65,6 +65,8 @@ struct replica {
     struct core *core;
     struct writer *writer;
     struct log_tail tail;
+    struct log_spans spans;   /* of the log on disk */
+    uint64_t held_index;      /* all members have it on disk */
     struct log_loaded loaded; /* until the start */
     struct writer_applied applied;
     struct writer_stats written;
@@ -131,6 +133,10 @@ void read_progress(struct replica *replica); /* starts rounds, answers what may 
 void read_fail_all(struct replica *replica, struct vy_err err);
 uint64_t read_expire(struct replica *replica, uint64_t now_ms); /* the next deadline */
 void read_on_message(struct replica *replica, uint64_t from, const struct core_message *message);
+
+/* cut.c */
+void cut_settle(struct replica *replica); /* cuts the log if there is something to cut */
+void cut_note_held(struct replica *replica, const struct core_message *message);
 
 /* lead.c */
 void lead_settle(struct replica *replica);

@@ -4,7 +4,8 @@
  * lost, repeated and reordered frames, slow disks, handing over, clocks that jump. Checked: one
  * leader in a term, equal digests at equal indexes (both in the fixture), nothing acknowledged is
  * lost, a retried key counts once, reads are never old, payloads are there exactly for the commands
- * that were applied, and once the faults stop, everybody gets on (P1, P6, P10, P12, P15).
+ * that were applied, no log is cut beyond what every member has on disk, and once the faults stop,
+ * everybody gets on (P1, P6, P10, P12, P15).
  *
  * replica_sim_test [first seed [seeds]] runs others than the usual ones.
  */
@@ -42,6 +43,7 @@ struct sim {
 
 static uint64_t first_seed = 1;
 static uint64_t seed_count = 200;
+static uint64_t cuts; /* of logs, in all seeds */
 
 static unsigned counter_of(struct replica *replica, unsigned client)
 {
@@ -285,6 +287,9 @@ static void run_seed(uint64_t seed, uint64_t *done, uint64_t *reads)
         *done += sim.clients[i].done;
     }
     *reads += sim.reads;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        cuts += cluster->nodes[i].cuts;
+    }
     cluster_free(cluster);
 }
 
@@ -298,10 +303,11 @@ static void groups_keep_their_promises_under_random_faults(void **state)
                 (unsigned long long)seed);
         run_seed(seed, &done, &reads);
     }
-    print_message("%llu writes acknowledged, %llu reads\n", (unsigned long long)done,
-                  (unsigned long long)reads);
+    print_message("%llu writes acknowledged, %llu reads, %llu cuts of logs\n",
+                  (unsigned long long)done, (unsigned long long)reads, (unsigned long long)cuts);
     assert_true(done > seed_count * 20); /* the faults left room for work */
     assert_true(reads > seed_count * 10);
+    assert_true(cuts > seed_count * 10);
 }
 
 int main(int argc, char **argv)

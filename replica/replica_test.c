@@ -540,6 +540,93 @@ static void damage_is_found_at_the_start(void **state)
     world_free(world);
 }
 
+static void add_each(struct world *world, unsigned from, unsigned to)
+{
+    struct call call;
+    for (unsigned i = from; i < to; i++) {
+        assert_false(vy_failed(kv_propose(world->replica, &call, "add n c%u", i)));
+        fake_loop_run_posts(&world->loop);
+        assert_int_equal(call.code, VY_CODE_OK);
+    }
+}
+
+static unsigned count_log_rows(struct world *world)
+{
+    const struct store_range range = {.from = VY_LIT("e"), .to = VY_LIT("f")};
+    struct store_iter *iter = NULL;
+    unsigned count = 0;
+    assert_false(vy_failed(store_iter_new(store_newest(replica_store(world->replica)),
+                                          REPLICA_FAMILY_RAFT, &range, &iter)));
+    for (; iter->is_valid; store_iter_next(iter)) {
+        count++;
+    }
+    store_iter_free(iter);
+    return count;
+}
+
+static void a_lone_member_cuts_its_log_and_starts_from_the_rest(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    char value[32];
+    world->config.log_keep_entries = 5;
+    start(world);
+    for (unsigned life = 0; life < 4; life++) {
+        add_each(world, life * 20, life * 20 + 20);
+        const struct replica_status before = status_of(world);
+        assert_int_equal(before.last_index - before.log_first_index + 1, 5);
+        assert_int_equal(count_log_rows(world), 5);
+        stop(world);
+        store_mem_crash(world->disk, 0);
+        assert_true(store_mem_flip_bit(world->disk, REPLICA_FAMILY_RAFT, VY_LIT("b"), 70));
+        assert_int_equal(open_code(world), VY_CODE_CORRUPT); /* C6 */
+        assert_true(store_mem_flip_bit(world->disk, REPLICA_FAMILY_RAFT, VY_LIT("b"), 70));
+        start(world);
+        assert_true(replica_is_leader(world->replica));
+        assert_int_equal(world->fsm.apply_count, 0);
+        assert_true(status_of(world).log_first_index >= before.log_first_index);
+        assert_true(status_of(world).last_index >= before.last_index);
+    }
+    assert_string_equal(kv_get(world->replica, "n", value, sizeof(value)), "80");
+    world_free(world);
+}
+
+/* The member believes in the cut before the disk has it; the disk may never get it. */
+static void a_cut_that_did_not_get_to_the_disk_is_made_again(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < 30; nth++) {
+        struct world *world = world_new();
+        struct call call;
+        char value[32];
+        unsigned acknowledged = 0;
+        world->config.log_keep_entries = 2;
+        start(world);
+        store_mem_fail_write(world->disk, nth);
+        for (unsigned i = 0; i < 16; i++) {
+            call = (struct call){.code = VY_CODE_COUNT};
+            vy_ignore(kv_propose(world->replica, &call, "add n c%u", i), "it may have ended");
+            fake_loop_run_posts(&world->loop);
+            acknowledged += call.answers == 1 && call.code == VY_CODE_OK;
+        }
+        const uint64_t first = status_of(world).log_first_index;
+        stop(world);
+        store_mem_fail_write(world->disk, 0);
+        store_mem_crash(world->disk, 0);
+        start(world);
+        const struct replica_status status = status_of(world);
+        assert_true(status.log_first_index + 3 >= first);
+        assert_int_equal(count_log_rows(world), status.last_index - status.log_first_index + 1);
+        uint32_t number = 0;
+        kv_get(world->replica, "n", value, sizeof(value));
+        assert_true(value[0] == '\0' || vy_parse_u32(vy_cstr(value), &number));
+        assert_int_equal(number, acknowledged);
+        add_each(world, 100, 110);
+        assert_int_equal(count_log_rows(world), 2);
+        world_free(world);
+    }
+}
+
 /* Unsynced batches may be lost at any place; applying is repeated from the log, never doubled. */
 static void a_crash_at_any_write_keeps_effects_and_index_together(void **state)
 {
@@ -613,6 +700,8 @@ int main(void)
         cmocka_unit_test(an_empty_directory_needs_permission),
         cmocka_unit_test(a_directory_of_somebody_else_is_refused),
         cmocka_unit_test(damage_is_found_at_the_start),
+        cmocka_unit_test(a_lone_member_cuts_its_log_and_starts_from_the_rest),
+        cmocka_unit_test(a_cut_that_did_not_get_to_the_disk_is_made_again),
         cmocka_unit_test(a_crash_at_any_write_keeps_effects_and_index_together),
         cmocka_unit_test(opening_without_memory_fails_and_can_be_repeated),
     };

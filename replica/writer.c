@@ -19,6 +19,8 @@ struct writer_job {
     bool has_hard;
     uint64_t term;
     uint64_t voted_for;
+    struct log_base base; /* index 0: no cut. Its members are entries[0] */
+    uint64_t old_base;
     uint64_t index; /* 0: no entries */
     bool is_alone;
     size_t count;
@@ -196,6 +198,23 @@ uint64_t writer_append(struct writer *writer, uint64_t index, struct entry *cons
     return queue_job(writer, job);
 }
 
+uint64_t writer_cut(struct writer *writer, const struct log_base *base, uint64_t old_index,
+                    uint64_t term, uint64_t voted_for)
+{
+    struct writer_job *job = calloc(1, sizeof(*job) + sizeof(struct entry *));
+    if (job == NULL) {
+        return 0;
+    }
+    job->has_hard = true;
+    job->term = term;
+    job->voted_for = voted_for;
+    job->base = *base;
+    job->old_base = old_index;
+    job->entries[0] = entry_ref(base->members);
+    job->count = 1;
+    return queue_job(writer, job);
+}
+
 void writer_apply_to(struct writer *writer, uint64_t index)
 {
     pthread_mutex_lock(&writer->lock);
@@ -267,6 +286,10 @@ static struct vy_err write_jobs(struct writer *writer, struct pass *pass)
         pass->ticket = job->ticket;
         if (job->has_hard) {
             log_put_hard(txn_batch(writer->txn), job->term, job->voted_for);
+        }
+        if (job->base.index > 0) {
+            VY_ASSERT(job->base.index <= writer->applied.index);
+            VY_TRY(log_cut(txn_batch(writer->txn), job->old_base, &job->base, &writer->scratch));
         }
         if (job->index > 0) {
             VY_TRY(append_job(writer, job, pass));

@@ -77,6 +77,10 @@ void writer_free(struct writer *writer); /* finished or never started; NULL is a
 uint64_t writer_put_hard(struct writer *writer, uint64_t term, uint64_t voted_for);
 uint64_t writer_append(struct writer *writer, uint64_t index, struct entry *const *entries,
                        size_t count, bool is_alone);
+/* Removes the log's rows behind `old_index` up to the base, which is applied and in the store, and
+ * writes base, term and vote with it. */
+uint64_t writer_cut(struct writer *writer, const struct log_base *base, uint64_t old_index,
+                    uint64_t term, uint64_t voted_for);
 void writer_apply_to(struct writer *writer, uint64_t index);
 void writer_kick(struct writer *writer); /* there may be work; once after several of the above */
 bool writer_pump(struct writer *writer);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cutting the log. An entry may go here once it is applied here and every member of the group has
+ * it on disk: then nobody will ever ask for it. The leader knows by the acknowledgements, and says
+ * so in its appends; what was once said stays true, also of earlier leaders and across restarts.
+ */
+#include "replica/replica_private.h"
+
+/* What every member has on disk, as its leader knows. Zero: not known. */
+static uint64_t held_by_all(const struct replica *replica)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    const size_t count = core_members(replica->core, members, REPLICA_MEMBERS_MAX);
+    uint64_t held = VY_MIN(core_commit_index(replica->core), core_persisted_index(replica->core));
+    if (core_role(replica->core) != REPLICA_ROLE_LEADER || count > REPLICA_MEMBERS_MAX) {
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t match = 0;
+        if (members[i].id == replica->identity.member_id) {
+            continue;
+        }
+        if (!core_match_index(replica->core, members[i].id, &match)) {
+            return 0;
+        }
+        held = VY_MIN(held, match);
+    }
+    return held;
+}
+
+static struct vy_err cut_behind(struct replica *replica, uint64_t index)
+{
+    struct core_base base = {.index = 0};
+    VY_TRY(core_cut(replica->core, replica_now_ms(replica), index, &base));
+    const struct log_base row = {.index = base.index,
+                                 .term = base.term,
+                                 .members_index = base.members_index,
+                                 .last_time_ms = replica->last_time_ms,
+                                 .members = base.members};
+    if (writer_cut(replica->writer, &row, replica->spans.base, core_term(replica->core),
+                   core_voted_for(replica->core)) == 0) {
+        return vy_error(VY_CODE_NOMEM, "cut of the log");
+    }
+    log_spans_cut(&replica->spans, index);
+    return vy_ok();
+}
+
+void cut_note_held(struct replica *replica, const struct core_message *message)
+{
+    if (message->kind == CORE_APPEND && message->term == core_term(replica->core)) {
+        replica->held_index = VY_MAX(replica->held_index, message->held);
+    }
+}
+
+void cut_settle(struct replica *replica)
+{
+    replica->held_index = VY_MAX(replica->held_index, held_by_all(replica));
+    const uint64_t applied = VY_MIN(replica->applied.index, core_applicable(replica->core));
+    const uint64_t limit = log_spans_limit(&replica->spans, VY_MIN(replica->held_index, applied));
+    if (limit > replica->spans.base) {
+        replica_stepped(replica, cut_behind(replica, limit));
+    }
+}
