@@ -147,7 +147,6 @@ class Ctl(volary.Case):
         self.assertEqual(len(refusals), 1, refusals)
         self.assertIn("[AUTHENTICATIONFAILED]", refusals.pop())
 
-    @unittest.skip("account delete is not built yet: docs/STATUS.md")
     def test_deleted_account_is_gone_at_once_and_stays_empty_when_made_again_P8_DEL4_DEL6(self):
         server = self.server
         server.create_account("bob@dev.test")
