@@ -4,13 +4,12 @@
 #include "meta/role_private.h"
 #include "meta/service.h"
 #include "meta/tables.h"
+#include "proto/data_dir.h"
 #include "proto/key_mark.h"
 #include "proto/rpc_server.h"
-#include "replica/raft_link.h"
-#include <errno.h>
+#include "replica/group_link.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #define WORKER_COUNT 2U /* password hashing of administrators, lists; sign-in hashes elsewhere */
 #define WORKER_QUEUE_MAX 256U
@@ -153,37 +152,10 @@ static struct vy_err find_members(struct meta_role *role)
     return vy_ok();
 }
 
-/* C2, C4: said with the file and what to do. */
-static struct vy_err load_key(struct meta_role *role)
-{
-    const char *path = vy_config_text(role->env->config, "data.key_file");
-    struct vy_err err = cluster_key_load(path, &role->key);
-    if (!vy_failed(err)) {
-        err = key_mark_check(role->key, vy_config_text(role->env->config, "data.dir"));
-    }
-    if (vy_failed(err)) {
-        vy_log(role->env->log, VY_LOG_ERROR, "meta.key.refused", VY_CSTR("sys.path", path),
-               VY_LOG_ERR(err));
-    }
-    return err;
-}
-
 static void log_link(const struct meta_role *role, struct vy_err err, const char *address)
 {
     vy_log(role->env->log, VY_LOG_ERROR, "meta.link.failed", VY_CSTR("sys.address", address),
            VY_LOG_ERR(err));
-}
-
-static struct vy_err make_directory(struct meta_role *role)
-{
-    const char *path = vy_config_text(role->env->config, "data.dir");
-    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
-        return vy_ok();
-    }
-    const struct vy_err err = vy_error_sys(VY_CODE_IO, errno, "data.dir cannot be made");
-    vy_log(role->env->log, VY_LOG_ERROR, "meta.directory.failed", VY_CSTR("sys.path", path),
-           VY_LOG_ERR(err));
-    return err;
 }
 
 static void raft_on_frame(void *arg, uint64_t member_id, struct vy_bytes frame)
@@ -196,26 +168,13 @@ static void raft_on_frame(void *arg, uint64_t member_id, struct vy_bytes frame)
 
 static struct vy_err open_raft(struct meta_role *role)
 {
-    struct raft_link_member members[SETTINGS_MEMBERS_MAX];
-    if (role->member_count == 1) {
-        return vy_ok();
-    }
-    for (size_t i = 0; i < role->member_count; i++) {
-        const struct settings_member *member = &role->members[i];
-        if (member->raft == NULL) {
-            return vy_error(VY_CODE_ARGUMENT, "a member of meta.members has no raft address");
-        }
-        members[i] = (struct raft_link_member){
-            .id = member->id, .node = member->node, .address = member->raft};
-    }
-    const struct raft_link_config config = {.rpc = &role->rpc,
-                                            .member_id = role->self->id,
-                                            .members = members,
-                                            .member_count = role->member_count,
-                                            .listen = role->self->raft,
-                                            .on_frame = raft_on_frame,
-                                            .arg = role};
-    const struct vy_err err = raft_link_new(&config, &role->raft);
+    const struct group_link_config config = {.rpc = &role->rpc,
+                                             .members = role->members,
+                                             .member_count = role->member_count,
+                                             .self = role->self,
+                                             .on_frame = raft_on_frame,
+                                             .arg = role};
+    const struct vy_err err = group_link_open(&config, &role->raft);
     if (vy_failed(err)) {
         log_link(role, err, role->self->raft);
     }
@@ -250,11 +209,7 @@ static struct vy_err open_meta(struct meta_role *role)
         .reaches_member = reaches_member,
         .member_arg = role};
     struct replica_member members[SETTINGS_MEMBERS_MAX];
-    for (size_t i = 0; i < role->member_count; i++) {
-        const struct settings_member *member = &role->members[i];
-        members[i] = (struct replica_member){
-            .id = member->id, .address = member->raft != NULL ? member->raft : member->link};
-    }
+    group_link_members(role->members, role->member_count, members);
     char dir[DIR_BYTES_MAX];
     (void)snprintf(dir, sizeof(dir), "%s/meta", vy_config_text(config, "data.dir"));
     const char *ticket = vy_config_text(config, "data.ticket");
@@ -288,8 +243,7 @@ static struct vy_err open_server(struct meta_role *role)
 static struct vy_err open_all(struct meta_role *role)
 {
     VY_TRY(find_members(role));
-    VY_TRY(load_key(role));
-    VY_TRY(make_directory(role));
+    VY_TRY(data_dir_open(role->env->config, role->env->log, &role->key));
     VY_TRY(meta_role_metrics_init(role->env->metrics, &role->metrics));
     VY_TRY(vy_workers_new(WORKER_COUNT, WORKER_QUEUE_MAX, &role->workers));
     role->metrics_timer = vy_timer_new(role->env->loop, metrics_on_timer, role);

@@ -240,7 +240,7 @@ static void a_key_that_others_can_read_is_refused(void **state)
 {
     struct world *w = *state;
     write_key(w, 0640);
-    assert_refused(w, VY_CODE_DENIED, "meta.key.refused");
+    assert_refused(w, VY_CODE_DENIED, "data.key.refused");
 }
 
 static void a_node_that_is_no_member_is_refused(void **state)

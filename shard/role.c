@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/role.h"
 
+#include "proto/data_dir.h"
 #include "proto/key_mark.h"
 #include "proto/rpc_server.h"
 #include "proto/settings.h"
-#include "replica/raft_link.h"
+#include "replica/group_link.h"
 #include "shard/log_replica.h"
 #include "shard/meta_client.h"
 #include "shard/metrics.h"
 #include "shard/service_rpc.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define WORKERS_MAX 256U
@@ -192,35 +191,6 @@ static struct vy_err find_members(struct shard_role_state *role)
                               : vy_ok();
 }
 
-/* C2, C4: said with the file and what to do. */
-static struct vy_err load_key(struct shard_role_state *role)
-{
-    const char *path = vy_config_text(role->env->config, "data.key_file");
-    struct vy_err err = cluster_key_load(path, &role->key);
-
-    if (!vy_failed(err)) {
-        err = key_mark_check(role->key, vy_config_text(role->env->config, "data.dir"));
-    }
-    if (vy_failed(err)) {
-        vy_log(role->env->log, VY_LOG_ERROR, "shard.key.refused", VY_CSTR("sys.path", path),
-               VY_LOG_ERR(err));
-    }
-    return err;
-}
-
-static struct vy_err make_directory(const struct shard_role_state *role)
-{
-    const char *path = vy_config_text(role->env->config, "data.dir");
-
-    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
-        return vy_ok();
-    }
-    const struct vy_err err = vy_error_sys(VY_CODE_IO, errno, "data.dir cannot be made");
-    vy_log(role->env->log, VY_LOG_ERROR, "shard.directory.failed", VY_CSTR("sys.path", path),
-           VY_LOG_ERR(err));
-    return err;
-}
-
 static struct vy_err make_workers(struct shard_role_state *role)
 {
     uint64_t count = vy_config_u64(role->env->config, "shard.workers");
@@ -244,27 +214,13 @@ static struct vy_err log_link(const struct shard_role_state *role, struct vy_err
 
 static struct vy_err open_raft(struct shard_role_state *role)
 {
-    struct raft_link_member members[SETTINGS_MEMBERS_MAX];
-
-    if (role->member_count == 1) {
-        return vy_ok();
-    }
-    for (size_t i = 0; i < role->member_count; i++) {
-        const struct settings_member *member = &role->members[i];
-        if (member->raft == NULL) {
-            return vy_error(VY_CODE_ARGUMENT, "a member of group.members has no raft address");
-        }
-        members[i] = (struct raft_link_member){
-            .id = member->id, .node = member->node, .address = member->raft};
-    }
-    const struct raft_link_config config = {.rpc = &role->rpc,
-                                            .member_id = role->self->id,
-                                            .members = members,
-                                            .member_count = role->member_count,
-                                            .listen = role->self->raft,
-                                            .on_frame = on_frame,
-                                            .arg = role};
-    return log_link(role, raft_link_new(&config, &role->raft), role->self->raft);
+    const struct group_link_config config = {.rpc = &role->rpc,
+                                             .members = role->members,
+                                             .member_count = role->member_count,
+                                             .self = role->self,
+                                             .on_frame = on_frame,
+                                             .arg = role};
+    return log_link(role, group_link_open(&config, &role->raft), role->self->raft);
 }
 
 static struct vy_err open_replica(struct shard_role_state *role)
@@ -275,11 +231,7 @@ static struct vy_err open_replica(struct shard_role_state *role)
     char dir[DIR_BYTES_MAX];
 
     (void)snprintf(dir, sizeof(dir), "%s/shard", vy_config_text(config, "data.dir"));
-    for (size_t i = 0; i < role->member_count; i++) {
-        const struct settings_member *member = &role->members[i];
-        members[i] = (struct replica_member){
-            .id = member->id, .address = member->raft != NULL ? member->raft : member->link};
-    }
+    group_link_members(role->members, role->member_count, members);
     const struct replica_config replica = {
         .dir = dir,
         .name = role->name,
@@ -376,8 +328,7 @@ static struct vy_err open_all(struct shard_role_state *role)
     const uint64_t hash_seed = vy_rng_u64(role->env->rng);
 
     VY_TRY(find_members(role));
-    VY_TRY(load_key(role));
-    VY_TRY(make_directory(role));
+    VY_TRY(data_dir_open(role->env->config, role->env->log, &role->key));
     VY_TRY(shard_metrics_init(role->env->metrics, &role->metrics));
     VY_TRY(make_workers(role));
     role->metrics_timer = vy_timer_new(role->env->loop, on_metrics_timer, role);

@@ -326,7 +326,7 @@ class Life(unittest.TestCase):
         """C2"""
         server = meta.Meta()
         server.key.chmod(0o644)
-        self.refused(server, r"meta.key.refused.*chmod 0600")
+        self.refused(server, r"data.key.refused.*chmod 0600")
 
     def test_two_processes_share_no_directory(self):
         """C5"""

@@ -223,7 +223,7 @@ class DataDirectory(Startup):
                 self.assert_refused(self.run_volary(), "the directory belongs to another", str(self.home / "data"))
         self.config.write_text(self.text)
         self.secret(self.key, "a5" * 32 + "\n")
-        self.assert_refused(self.run_volary(), "event=meta.key.refused", str(self.key))
+        self.assert_refused(self.run_volary(), "event=data.key.refused", str(self.key))
         self.secret(self.key, "5a" * 32 + "\n")
         self.start()
 
