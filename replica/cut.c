@@ -37,12 +37,27 @@ static struct vy_err cut_behind(struct replica *replica, uint64_t index)
                                  .members_index = base.members_index,
                                  .last_time_ms = replica->last_time_ms,
                                  .members = base.members};
-    if (writer_cut(replica->writer, &row, replica->spans.base, core_term(replica->core),
-                   core_voted_for(replica->core)) == 0) {
+    replica->cut_ticket = writer_cut(replica->writer, &row, replica->spans.base,
+                                     core_term(replica->core), core_voted_for(replica->core));
+    if (replica->cut_ticket == 0) {
         return vy_error(VY_CODE_NOMEM, "cut of the log");
     }
     log_spans_cut(&replica->spans, index);
+    if (replica->cut_wanted > 0) {
+        log_tail_trim(&replica->tail, VY_MIN(index, replica->cut_wanted), 0);
+    }
     return vy_ok();
+}
+
+void replica_cut_behind(struct replica *replica, uint64_t index)
+{
+    replica->cut_wanted = VY_MAX(replica->cut_wanted, index);
+    replica_want_settle(replica);
+}
+
+bool replica_is_cut_behind(const struct replica *replica, uint64_t index)
+{
+    return replica->spans.base >= index && replica->ticket_done >= replica->cut_ticket;
 }
 
 void cut_note_held(struct replica *replica, const struct core_message *message)
@@ -56,7 +71,9 @@ void cut_settle(struct replica *replica)
 {
     replica->held_index = VY_MAX(replica->held_index, held_by_all(replica));
     const uint64_t applied = VY_MIN(replica->applied.index, core_applicable(replica->core));
-    const uint64_t limit = log_spans_limit(&replica->spans, VY_MIN(replica->held_index, applied));
+    const uint64_t safe = VY_MIN(replica->held_index, applied);
+    const uint64_t wanted = VY_MIN(replica->cut_wanted, safe);
+    const uint64_t limit = VY_MAX(wanted, log_spans_limit(&replica->spans, safe));
     if (limit > replica->spans.base) {
         replica_stepped(replica, cut_behind(replica, limit));
     }

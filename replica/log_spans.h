@@ -31,4 +31,5 @@ void log_spans_begin(struct log_spans *spans, uint64_t base); /* an empty log */
 void log_spans_append(struct log_spans *spans, uint64_t index, uint64_t bytes);
 /* The highest index, not above `safe`, up to which the log may go; the base: nothing may. */
 uint64_t log_spans_limit(const struct log_spans *spans, uint64_t safe);
-void log_spans_cut(struct log_spans *spans, uint64_t base); /* a limit that was given */
+/* The log begins behind `base` now, in the table. A span that is cut in two keeps its bytes. */
+void log_spans_cut(struct log_spans *spans, uint64_t base);

@@ -153,6 +153,11 @@ VY_CHECKED struct vy_err replica_start(struct replica *replica);
 /* Stops taking part, answers what waits (NOT_LEADER if not yet in the log, else UNKNOWN), writes
  * what was accepted, then calls done. No callback comes after it. */
 void replica_stop(struct replica *replica, vy_loop_fn done, void *arg);
+/* Cuts the log up to `index` as soon as that is safe, and leaves no tail there: for what must not
+ * stay in a log (P8). Forgotten when the process ends. */
+void replica_cut_behind(struct replica *replica, uint64_t index);
+/* The log on disk begins behind `index`. */
+bool replica_is_cut_behind(const struct replica *replica, uint64_t index);
 /* After replica_stop is done, or never started. All snapshots must have been freed. NULL is
  * allowed. */
 void replica_free(struct replica *replica);

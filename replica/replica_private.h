@@ -67,6 +67,8 @@ struct replica {
     struct log_tail tail;
     struct log_spans spans;   /* of the log on disk */
     uint64_t held_index;      /* all members have it on disk */
+    uint64_t cut_wanted;      /* no tail is to stay up to here */
+    uint64_t cut_ticket;      /* of the newest cut */
     struct log_loaded loaded; /* until the start */
     struct writer_applied applied;
     struct writer_stats written;

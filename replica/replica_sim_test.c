@@ -150,7 +150,7 @@ static void hurt(struct sim *sim)
     struct cluster *cluster = sim->cluster;
     const unsigned number = cluster_random(cluster, cluster->count);
     struct cluster_node *node = &cluster->nodes[number];
-    switch (cluster_random(cluster, 12)) {
+    switch (cluster_random(cluster, 13)) {
     case 0:
         if (node->replica != NULL) {
             cluster_crash_node(cluster, number);
@@ -186,6 +186,13 @@ static void hurt(struct sim *sim)
         /* One clock, and ahead: a majority of them, or one behind that comes back, may rightly end
          * the life of a retry's key. */
         cluster->nodes[0].wall_offset_ms = (int64_t)cluster_random(cluster, 86400000);
+        break;
+    case 10:
+        if (node->replica != NULL) { /* an erasure: no tail of the log is to stay */
+            struct replica_status status;
+            replica_get_status(node->replica, &status);
+            replica_cut_behind(node->replica, status.applied_index);
+        }
         break;
     default:
         cluster->loss_permille = cluster_random(cluster, 3) * 60;

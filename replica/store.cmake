@@ -2,7 +2,7 @@
 # The storage half: tables on disk and in memory, the transaction over them, idempotency keys, tickets.
 volary_library(replica_store
   SOURCES dir.c idem.c skiplist.c store.c store_mem.c store_mem_read.c store_mem_rows.c store_mem_write.c store_rocks.c
-    store_rocks_iter.c store_rocks_open.c ticket.c txn.c txn_iter.c
+    store_rocks_files.c store_rocks_iter.c store_rocks_open.c ticket.c txn.c txn_iter.c
   LINK base base_io dep::rocksdb Threads::Threads)
 
 volary_test(txn_test SOURCES txn_test.c LINK replica_store testlib)

@@ -31,6 +31,13 @@ static struct vy_err mem_compact(struct store *base, unsigned family, struct vy_
     return vy_ok();
 }
 
+static struct vy_err mem_count_dead_files(struct store *base, size_t *out)
+{
+    (void)base;
+    *out = 0; /* there are no files */
+    return vy_ok();
+}
+
 static struct vy_err mem_free_bytes(struct store *base, uint64_t *out)
 {
     struct store_mem_disk *disk = VY_CONTAINER_OF(base, struct mem_store, store)->disk;
@@ -75,6 +82,7 @@ static const struct store_ops mem_ops = {
     .flush = mem_flush,
     .checkpoint = mem_checkpoint,
     .compact = mem_compact,
+    .count_dead_files = mem_count_dead_files,
     .free_bytes = mem_free_bytes,
     .floor_bytes = mem_floor_bytes,
     .check = mem_check,

@@ -348,6 +348,7 @@ const struct store_ops rocks_store_ops = {
     .flush = rocks_flush,
     .checkpoint = rocks_checkpoint,
     .compact = rocks_compact,
+    .count_dead_files = rocks_count_dead_files,
     .free_bytes = rocks_free_bytes,
     .floor_bytes = rocks_floor_bytes,
     .check = rocks_check,
