@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meta/role.h"
 
+#include "meta/check.h"
 #include "meta/role_private.h"
 #include "meta/service.h"
 #include "meta/tables.h"
@@ -350,4 +351,5 @@ const struct role_ops meta_role = {.name = "meta",
                                    .start = role_start,
                                    .write_readiness = role_write_readiness,
                                    .stop = role_stop,
-                                   .free = role_free};
+                                   .free = role_free,
+                                   .check = meta_check_main};

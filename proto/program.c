@@ -418,24 +418,35 @@ int program_run(const struct program *program)
 
 struct arguments {
     const char *config;
+    const char *check_dir; /* NULL: no check of a directory */
     bool check_only;
     bool is_done; /* --help, --version: all was said */
 };
 
 static void print_help(const struct role_ops *role)
 {
-    printf("Usage: volary-%s --config FILE [--check-config]\n"
-           "\n"
+    printf("Usage: volary-%s --config FILE [--check-config]\n", role->name);
+    if (role->check != NULL) {
+        printf("       volary-%s check DIR\n", role->name);
+    }
+    printf("\n"
            "  --config FILE    YAML; every key can also be a variable: "
            "VOLARY_RAFT__ELECTION_TIMEOUT_MS\n"
            "  --check-config   check the configuration and stop\n"
-           "  --version        print the version and stop\n"
-           "\n"
+           "  --version        print the version and stop\n");
+    if (role->check != NULL) {
+        printf(
+            "\n"
+            "  check DIR        read all data of a stopped process and compare it with itself; DIR "
+            "is its data.dir.\n"
+            "                   Changes nothing. Exit code 0: nothing found, 9: problems, on "
+            "stdout\n");
+    }
+    printf("\n"
            "Logs go to stderr. When it serves, one line of JSON with the ports goes to stdout.\n"
            "SIGTERM finishes what was accepted and ends the process; SIGHUP reads FILE again. "
            "`deploy/cluster config` writes\n"
-           "configuration files that work together.\n",
-           role->name);
+           "configuration files that work together.\n");
 }
 
 static int parse_arguments(int argc, char **argv, const struct role_ops *role,
@@ -452,6 +463,8 @@ static int parse_arguments(int argc, char **argv, const struct role_ops *role,
             out->check_only = true;
         } else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
             out->config = argv[++i];
+        } else if (i == 1 && strcmp(argv[i], "check") == 0 && role->check != NULL && argc == 3) {
+            out->check_dir = argv[++i];
         } else {
             fprintf(stderr, "error: '%.100s' is not understood; try: volary-%s --help\n", argv[i],
                     role->name);
@@ -485,6 +498,9 @@ int program_main(int argc, char **argv, const struct role_ops *role)
     const int usage = parse_arguments(argc, argv, role, &arguments);
     if (usage != 0 || arguments.is_done) {
         return usage;
+    }
+    if (arguments.check_dir != NULL) {
+        return role->check(arguments.check_dir);
     }
     struct vy_config *config = program_load_config(role->settings, arguments.config);
     if (config == NULL) {

@@ -44,6 +44,9 @@ struct role_ops {
      * calls done once from the loop. */
     void (*stop)(struct role *role, uint32_t deadline_ms, vy_loop_fn done, void *arg);
     void (*free)(struct role *role); /* stopped; NULL is allowed */
+    /* The command `check DIR` on the data of a stopped process; returns the exit code. NULL: the
+     * role keeps no data. */
+    int (*check)(const char *data_dir);
 };
 /* Roles embed this first. */
 struct role {

@@ -27,23 +27,30 @@ static struct vy_err refuse(const char *why)
 
 /* ---- the store ---- */
 
-static struct vy_err open_store(struct replica *replica, bool must_exist)
+struct vy_err identity_list_families(const struct replica_fsm *fsm,
+                                     struct store_family out[STORE_FAMILIES_MAX], size_t *out_count)
 {
-    struct store_family families[STORE_FAMILIES_MAX] = {
-        [REPLICA_FAMILY_RAFT] = {.name = "raft"},
-        [REPLICA_FAMILY_SYS] = {.name = "sys"},
-        [REPLICA_FAMILY_IDEM] = {.name = "idem"},
-    };
-    const struct replica_fsm *fsm = replica->config.fsm;
     if (fsm->family_count > STORE_FAMILIES_MAX - REPLICA_FAMILY_FIRST) {
         return vy_error(VY_CODE_ARGUMENT, "families of the state machine");
     }
+    out[REPLICA_FAMILY_RAFT] = (struct store_family){.name = "raft"};
+    out[REPLICA_FAMILY_SYS] = (struct store_family){.name = "sys"};
+    out[REPLICA_FAMILY_IDEM] = (struct store_family){.name = "idem"};
     for (size_t i = 0; i < fsm->family_count; i++) {
-        families[REPLICA_FAMILY_FIRST + i] = fsm->families[i];
+        out[REPLICA_FAMILY_FIRST + i] = fsm->families[i];
     }
+    *out_count = REPLICA_FAMILY_FIRST + fsm->family_count;
+    return vy_ok();
+}
+
+static struct vy_err open_store(struct replica *replica, bool must_exist)
+{
+    struct store_family families[STORE_FAMILIES_MAX];
+    size_t count = 0;
+    VY_TRY(identity_list_families(replica->config.fsm, families, &count));
     const struct store_options options = {.dir = replica->dir,
                                           .families = families,
-                                          .family_count = REPLICA_FAMILY_FIRST + fsm->family_count,
+                                          .family_count = count,
                                           .memory_bytes = replica->config.memory_bytes,
                                           .must_exist = must_exist};
     if (replica->config.open_store != NULL) {
@@ -81,13 +88,13 @@ static struct vy_err parse_identity(struct vy_bytes row, struct replica_identity
     return vy_ok();
 }
 
-static struct vy_err read_identity(struct replica *replica, bool *is_found)
+struct vy_err identity_read(const struct store_reader *reader, struct replica_identity *out,
+                            bool *is_found)
 {
     struct store_value value = {.is_found = false};
-    VY_TRY(store_get(store_newest(replica->store), REPLICA_FAMILY_SYS, identity_key, &value));
+    VY_TRY(store_get(reader, REPLICA_FAMILY_SYS, identity_key, &value));
     *is_found = value.is_found;
-    const struct vy_err err =
-        value.is_found ? parse_identity(value.bytes, &replica->identity) : vy_ok();
+    const struct vy_err err = value.is_found ? parse_identity(value.bytes, out) : vy_ok();
     store_value_release(&value);
     return err;
 }
@@ -328,7 +335,7 @@ struct vy_err replica_open_identity(struct replica *replica)
         return err;
     }
     if (!vy_failed(err)) {
-        VY_TRY(read_identity(replica, &is_found));
+        VY_TRY(identity_read(store_newest(replica->store), &replica->identity, &is_found));
     }
     if (!is_found) {
         VY_TRY(bootstrap(replica));

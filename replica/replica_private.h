@@ -114,6 +114,13 @@ void replica_fail(struct replica *replica, struct vy_err err, uint64_t index);
 
 /* identity.c: opens the store and fills identity, address, loaded, applied. */
 VY_CHECKED struct vy_err replica_open_identity(struct replica *replica);
+/* The row of who the database belongs to. @errors CORRUPT, UNSUPPORTED, what the store says */
+VY_CHECKED struct vy_err identity_read(const struct store_reader *reader,
+                                       struct replica_identity *out, bool *is_found);
+/* The engine's families, then the machine's, as the store is opened. @errors ARGUMENT too many */
+VY_CHECKED struct vy_err identity_list_families(const struct replica_fsm *fsm,
+                                                struct store_family out[STORE_FAMILIES_MAX],
+                                                size_t *out_count);
 
 /* queue.c */
 VY_CHECKED struct vy_err queue_init(struct replica *replica);

@@ -4,12 +4,14 @@
  * SIGKILL in the middle of its work.
  */
 #include "base/assert.h"
+#include "replica/check.h"
 #include "replica/replica_fixture.h"
 #include "tests/lib/test.h"
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,6 +207,91 @@ static void a_kill_loses_nothing_acknowledged(void **state)
     assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+/* ---- check.h ---- */
+
+static void ignore_progress(void *arg, const struct check *check, const char *what)
+{
+    (void)arg;
+    (void)check;
+    (void)what;
+}
+
+static void print_problem(void *arg, struct vy_bytes text)
+{
+    (void)arg;
+    print_message("problem: %.*s\n", VY_PRI(text));
+}
+
+static struct vy_err check_dir(const char *dir, struct check *check)
+{
+    struct kv_fsm fsm;
+    kv_init(&fsm);
+    *check = (struct check){.on_problem = print_problem, .on_progress = ignore_progress};
+    const struct check_config config = {
+        .dir = dir, .families = fsm.base.families, .family_count = fsm.base.family_count};
+    return check_directory(&config, check);
+}
+
+static const char *damaged_suffix;
+
+/* One bit in the middle of each file of that kind. */
+static int damage_one(const char *path, const struct stat *status, int flag, struct FTW *place)
+{
+    (void)place;
+    if (flag != FTW_F || status->st_size == 0 ||
+        !vy_bytes_ends_with(vy_cstr(path), vy_cstr(damaged_suffix))) {
+        return 0;
+    }
+    FILE *file = fopen(path, "r+b");
+    VY_ASSERT(file != NULL && fseek(file, status->st_size / 2, SEEK_SET) == 0);
+    const int byte = fgetc(file);
+    VY_ASSERT(byte != EOF && fseek(file, -1, SEEK_CUR) == 0 && fputc(byte ^ 1, file) != EOF);
+    return fclose(file);
+}
+
+/* P4, C6: what a check reads it has verified; it finds nothing in a whole directory. */
+static void p4_a_check_finds_a_flipped_bit(void **state)
+{
+    (void)state;
+    const char *const kinds[] = {".sst", ".blob", ".log"};
+    struct check check;
+    for (size_t i = 0; i < VY_COUNT_OF(kinds); i++) {
+        char dir[] = "/tmp/volary-replica-XXXXXX";
+        assert_non_null(mkdtemp(dir));
+        /* Enough of bodies for files, and the start after it flushes what is in memory. */
+        assert_int_equal(run(dir, 0, 3000, -1), 3000);
+        assert_int_equal(run(dir, 3000, 3010, -1), 3010);
+        assert_false(vy_failed(check_dir(dir, &check)));
+        assert_int_equal(check.problem_count, 0);
+        assert_true(check.applied_index > 0 && check.identity.member_id != 0);
+        assert_true(check.byte_count > 3000ULL * REPLICA_PAYLOAD_BYTES_MIN);
+        damaged_suffix = kinds[i];
+        assert_int_equal(nftw(dir, damage_one, 16, FTW_PHYS), 0);
+        assert_false(vy_failed(check_dir(dir, &check)));
+        assert_true(check.problem_count > 0);
+        assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    }
+}
+
+static void a_check_waits_for_no_process_and_makes_nothing(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/volary-replica-XXXXXX";
+    struct work work = {.pipe = -1};
+    struct check check;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(check_dir(dir, &check).code, VY_CODE_NOT_FOUND);
+    assert_int_equal(rmdir(dir), 0); /* still empty */
+    assert_int_equal(check_dir(dir, &check).code, VY_CODE_NOT_FOUND);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    assert_false(vy_failed(vy_loop_uv_new(&work.loop)));
+    assert_false(vy_failed(open_at(&work, dir)));
+    assert_int_equal(check_dir(dir, &check).code, VY_CODE_BUSY);
+    replica_free(work.replica);
+    vy_loop_uv_free(work.loop);
+    assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t first = 0;
@@ -218,6 +305,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_clean_end_and_a_start_keep_everything),
         cmocka_unit_test(a_directory_in_use_is_refused),
         cmocka_unit_test(a_kill_loses_nothing_acknowledged),
+        cmocka_unit_test(p4_a_check_finds_a_flipped_bit),
+        cmocka_unit_test(a_check_waits_for_no_process_and_makes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

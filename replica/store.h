@@ -36,6 +36,7 @@ struct store_options {
     size_t family_count;
     uint64_t memory_bytes; /* caches and write buffers together; 0: 64 MiB */
     bool must_exist;       /* NOT_FOUND instead of creating */
+    bool is_read_only;     /* must_exist is implied; writing fails, no file but LOG changes */
 };
 /* @errors BUSY another process has the directory open (C5); CORRUPT; UNSUPPORTED written by a newer
  * version, or with families that are not in the list */

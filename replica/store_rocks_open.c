@@ -176,7 +176,7 @@ static struct vy_err find_database(const struct store_options *options, int dir_
  * also holds within this process. */
 static struct vy_err lock_dir(const struct store_options *options, int *out)
 {
-    if (!options->must_exist) {
+    if (!options->must_exist && !options->is_read_only) {
         VY_TRY(dir_make(options->dir));
     }
     const int fd = open(options->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -249,9 +249,13 @@ static struct vy_err open_families(struct rocks_store *store, const struct store
         family_options[i] = new_family_options(&options->families[i - 1], sizes, cache);
     }
     char *message = NULL;
-    store->db = rocksdb_open_column_families(db_options, options->dir, (int)count, names,
-                                             (const rocksdb_options_t *const *)family_options,
-                                             handles, &message);
+    const rocksdb_options_t *const *per_family = (const rocksdb_options_t *const *)family_options;
+    store->db = options->is_read_only
+                    ? rocksdb_open_for_read_only_column_families(
+                          db_options, options->dir, (int)count, names, per_family, handles,
+                          /* error_if_wal_file_exists = */ 0, &message)
+                    : rocksdb_open_column_families(db_options, options->dir, (int)count, names,
+                                                   per_family, handles, &message);
     for (size_t i = 0; i < count; i++) {
         rocksdb_options_destroy(family_options[i]);
     }
@@ -287,7 +291,7 @@ static struct vy_err write_format(struct rocks_store *store)
 }
 
 /* Written once, before anything else; a crash in between leaves an empty database without it. */
-static struct vy_err check_format(struct rocks_store *store)
+static struct vy_err check_format(struct rocks_store *store, bool is_read_only)
 {
     char *message = NULL;
     size_t len = 0;
@@ -295,7 +299,8 @@ static struct vy_err check_format(struct rocks_store *store)
                                  strlen(ROCKS_FORMAT_KEY), &len, &message);
     VY_TRY(rocks_error(message, "read format"));
     if (value == NULL) {
-        return write_format(store);
+        return is_read_only ? vy_error(VY_CODE_CORRUPT, "the database has no format")
+                            : write_format(store);
     }
     const uint32_t format = len == 4 ? vy_get_be32((const uint8_t *)value) : 0;
     rocksdb_free(value);
@@ -312,7 +317,8 @@ static struct vy_err open_locked(struct rocks_store *store, const struct store_o
 {
     const struct rocks_sizes sizes = choose_sizes(options->memory_bytes);
     const struct vy_err found = find_database(options, store->dir_fd);
-    if (vy_failed(found) && (found.code != VY_CODE_NOT_FOUND || options->must_exist)) {
+    const bool must_exist = options->must_exist || options->is_read_only;
+    if (vy_failed(found) && (found.code != VY_CODE_NOT_FOUND || must_exist)) {
         return found;
     }
     rocksdb_options_t *db_options = new_db_options(&sizes);
@@ -322,9 +328,10 @@ static struct vy_err open_locked(struct rocks_store *store, const struct store_o
     }
     rocksdb_options_destroy(db_options);
     VY_TRY(err);
+    atomic_store(&store->has_failed, options->is_read_only);
     const uint64_t needed = sizes.wal_bytes + sizes.memtables_bytes;
     store->floor_bytes = needed + needed / 10;
-    return check_format(store);
+    return check_format(store, options->is_read_only);
 }
 
 void rocks_close(struct store *base)

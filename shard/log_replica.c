@@ -267,7 +267,7 @@ static const struct shard_log_ops log_ops = {
 
 /* ---- life ---- */
 
-static void fill_families(struct log_replica *log)
+void shard_list_families(struct store_family out[SHARD_FAMILY_COUNT])
 {
     static const char *const names[SHARD_FAMILY_COUNT] = {
 #define X(name, family, erase) [SHARD_##name] = family,
@@ -277,7 +277,7 @@ static void fill_families(struct log_replica *log)
 
     for (unsigned i = 0; i < SHARD_FAMILY_COUNT; i++) {
         const unsigned place = shard_store_family((enum shard_family)i) - REPLICA_FAMILY_FIRST;
-        log->families[place] = (struct store_family){
+        out[place] = (struct store_family){
             .name = names[i],
             .blob_min_bytes = i == SHARD_BODY ? BODY_BLOB_BYTES_MIN : 0,
             .prefix_bytes = ACCOUNT_PREFIX_BYTES,
@@ -295,7 +295,7 @@ struct vy_err log_replica_new(const struct log_replica_config *config, struct lo
     }
     log->config = *config;
     log->base.ops = &log_ops;
-    fill_families(log);
+    shard_list_families(log->families);
     log->fsm = (struct replica_fsm){
         .ops = &fsm_ops, .families = log->families, .family_count = SHARD_FAMILY_COUNT};
     const struct fsm_config machine = {.cache_bytes = config->cache_bytes,

@@ -29,6 +29,8 @@ struct log_listener {
     void (*on_leader)(void *arg, bool is_leader);
 };
 
+/* As a shard's store is opened, in their order behind the engine's. */
+void shard_list_families(struct store_family out[SHARD_FAMILY_COUNT]);
 VY_CHECKED struct vy_err log_replica_new(const struct log_replica_config *config,
                                          struct log_replica **out);
 void log_replica_free(struct log_replica *log); /* the replica is stopped; NULL is allowed */

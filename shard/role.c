@@ -6,6 +6,7 @@
 #include "proto/rpc_server.h"
 #include "proto/settings.h"
 #include "replica/group_link.h"
+#include "shard/check.h"
 #include "shard/log_replica.h"
 #include "shard/meta_client.h"
 #include "shard/metrics.h"
@@ -450,4 +451,5 @@ const struct role_ops shard_role = {.name = "shard",
                                     .start = role_start,
                                     .write_readiness = role_write_readiness,
                                     .stop = role_stop,
-                                    .free = role_free};
+                                    .free = role_free,
+                                    .check = shard_check_main};
