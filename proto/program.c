@@ -9,11 +9,13 @@
 #include "proto/settings.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PROGRAM_ROLES_MAX 3U
@@ -382,6 +384,19 @@ static void stop_after_failure(void *arg)
     stop_roles(arg);
 }
 
+/* C4: allowed for trying out, but nobody should be surprised. */
+static void warn_of_memory_disk(const struct running *running)
+{
+    const char *path = vy_config_text(running->program->config, "data.dir");
+    struct statfs info;
+    if (path != NULL && statfs(path, &info) == 0 &&
+        (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC)) {
+        vy_log(&running->log, VY_LOG_WARN, "program.data.volatile", VY_CSTR("sys.path", path),
+               VY_CSTR("sys.reason", "on a memory disk (tmpfs): all of it is gone after a restart "
+                                     "of the machine; give data.dir a real disk"));
+    }
+}
+
 int program_run(const struct program *program)
 {
     VY_ASSERT(program->role_count <= PROGRAM_ROLES_MAX);
@@ -406,6 +421,7 @@ int program_run(const struct program *program)
             vy_loop_uv_run(running.env.loop);
         }
     } else {
+        warn_of_memory_disk(&running);
         vy_timer_start(running.ready_timer, 0);
         vy_loop_uv_run(running.env.loop);
         vy_log(&running.log, VY_LOG_INFO, "program.stop.ok");

@@ -105,6 +105,10 @@ static void conn_down(struct rpc_conn *conn, struct vy_err why, enum rpc_conn_fa
     if (conn->state == RPC_CONN_DEAD) {
         return;
     }
+    if (fault == RPC_CONN_FINISHED && vy_failed(conn->refusal)) {
+        why = conn->refusal;
+        fault = RPC_CONN_REFUSED;
+    }
     rpc_conn_ref(conn);
     conn_move(conn, RPC_CONN_DEAD);
     close_pipe(conn);

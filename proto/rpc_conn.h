@@ -45,7 +45,7 @@ enum rpc_conn_state {
 /* Why a connection went down: decides the log line and the counter. */
 enum rpc_conn_fault {
     RPC_CONN_LOST,    /* the pipe closed, or the watchdog did it */
-    RPC_CONN_REFUSED, /* by us, before it was up */
+    RPC_CONN_REFUSED, /* by us before it was up, or by the peer */
     RPC_CONN_BROKEN,  /* the peer broke the protocol */
     RPC_CONN_FINISHED /* left in good order */
 };
@@ -145,7 +145,8 @@ struct rpc_conn {
     bool is_dispatching;
     struct rpc_pipe_expect expect;
     struct rpc_pipe_peer transport_peer;
-    struct rpc_peer peer; /* known from GREETING's end; node points to peer_node */
+    struct vy_err refusal; /* dialler: the peer greeted us, then sent us away for good */
+    struct rpc_peer peer;  /* known from GREETING's end; node points to peer_node */
     char peer_node[RPC_NAME_BYTES_MAX + 1];
 
     struct vy_map by_id;

@@ -248,6 +248,9 @@ static struct vy_err on_goaway(struct rpc_conn *conn, const struct rpc_frame *fr
         return vy_error(code, "refused by the peer");
     }
     if (conn->state == RPC_CONN_UP) {
+        /* Its greeting crossed ours: only now it knows that it does not want us. */
+        const bool is_refusal = status.code != VY_CODE_OK && status.code != VY_CODE_UNAVAILABLE;
+        conn->refusal = is_refusal ? vy_error(status.code, "refused by the peer") : vy_ok();
         rpc_conn_leave(conn, frame->aux);
     }
     return vy_ok();

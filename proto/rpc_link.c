@@ -24,6 +24,7 @@ struct rpc_link {
     struct rpc_conn *conn; /* owned reference; NULL while waiting to redial */
     bool is_up;
     bool has_failed; /* since it was last up: calls fail at once, the log stays quiet */
+    bool is_refused; /* the peer sent us away; until it keeps us for STEADY_MS the log is quiet */
     uint64_t up_since_ms;
     uint64_t redial_at_ms; /* UINT64_MAX: not waiting */
     uint32_t backoff_ms;
@@ -374,7 +375,10 @@ static void schedule_redial(struct rpc_link *link)
 static void log_down(struct rpc_link *link, struct vy_err why, enum rpc_conn_fault fault)
 {
     const bool is_refused = fault == RPC_CONN_REFUSED;
-    if (link->is_up) {
+    if (link->is_refused) {
+        return;
+    }
+    if (link->is_up && !is_refused) {
         const bool is_calm = fault == RPC_CONN_FINISHED;
         vy_log(link->config->log, is_calm ? VY_LOG_INFO : VY_LOG_WARN, "rpc.link.down",
                VY_CSTR("rpc.peer", link->label), VY_LOG_ERR(why));
@@ -392,6 +396,7 @@ static void link_lost(struct rpc_link *link, struct vy_err why, enum rpc_conn_fa
     const bool was_steady = was_up && link_now_ms(link) - link->up_since_ms >= STEADY_MS;
     link->is_up = false;
     link->has_failed = true;
+    link->is_refused = fault == RPC_CONN_REFUSED || (link->is_refused && !was_steady);
     if (was_steady || fault == RPC_CONN_FINISHED) {
         link->backoff_ms = BACKOFF_MIN_MS;
     }
@@ -429,15 +434,34 @@ static void link_dial(struct rpc_link *link)
     }
 }
 
+static void log_up(const struct rpc_link *link)
+{
+    vy_log(link->config->log, VY_LOG_INFO, "rpc.link.up", VY_CSTR("rpc.peer", link->label),
+           VY_CSTR("rpc.node", link->conn->peer.node), VY_U64("rpc.role", link->conn->peer.role));
+}
+
+/* A peer that refused us before has kept us long enough. */
+static void forgive(struct rpc_link *link)
+{
+    if (link->is_refused && link->is_up && link_now_ms(link) - link->up_since_ms >= STEADY_MS) {
+        link->is_refused = false;
+        log_up(link);
+    }
+}
+
 static void link_on_up(void *arg, struct rpc_conn *conn)
 {
     struct rpc_link *link = arg;
+    VY_ASSERT(link->conn == conn);
     link->ref_count++;
     link->is_up = true;
     link->has_failed = false;
     link->up_since_ms = link_now_ms(link);
-    vy_log(link->config->log, VY_LOG_INFO, "rpc.link.up", VY_CSTR("rpc.peer", link->label),
-           VY_CSTR("rpc.node", conn->peer.node), VY_U64("rpc.role", conn->peer.role));
+    if (link->is_refused) {
+        link_wake_at(link, link->up_since_ms + STEADY_MS);
+    } else {
+        log_up(link);
+    }
     place_pending(link);
     if (link->on_state != NULL && !link->is_freed) {
         link->on_state(link->arg, true);
@@ -448,8 +472,10 @@ static void link_on_up(void *arg, struct rpc_conn *conn)
 static void link_on_leaving(void *arg, struct rpc_conn *conn)
 {
     struct rpc_link *link = arg;
-    (void)conn;
-    vy_log(link->config->log, VY_LOG_INFO, "rpc.link.leaving", VY_CSTR("rpc.peer", link->label));
+    if (!vy_failed(conn->refusal)) {
+        vy_log(link->config->log, VY_LOG_INFO, "rpc.link.leaving",
+               VY_CSTR("rpc.peer", link->label));
+    }
 }
 
 static void link_on_down(void *arg, struct rpc_conn *conn, struct vy_err why,
@@ -470,6 +496,9 @@ static const struct rpc_conn_owner link_conn_owner = {
 static uint64_t link_next_wake(const struct rpc_link *link)
 {
     uint64_t next = link->redial_at_ms;
+    if (link->is_refused && link->is_up) {
+        next = VY_MIN(next, link->up_since_ms + STEADY_MS);
+    }
     VY_LIST_FOREACH(item, &link->pending)
     {
         next =
@@ -486,6 +515,7 @@ static void link_on_timer(void *arg)
     if (link->redial_at_ms <= link_now_ms(link)) {
         link_dial(link);
     }
+    forgive(link);
     if (!link->is_freed) {
         move_to_failing(link, is_expired);
         end_failing(link);

@@ -677,6 +677,38 @@ static void peers_of_another_cluster_are_refused_and_counted(void **state)
     world_down(&world);
 }
 
+static size_t count_lines(const struct world *world, const char *text)
+{
+    size_t count = 0;
+    for (const char *at = world->log.text; (at = strstr(at, text)) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* As with a certificate of another role: our side is content, and the peer is not. */
+static void a_peer_that_sends_us_away_is_dialled_ever_more_rarely_and_told_of_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world);
+    world.client.stream_window_bytes = 1;
+    start_server(&world);
+    start_link(&world);
+    run_ms(&world, 60000);
+    const uint64_t refused = rpc_server_stats(world.fixture.server)->links_refused;
+    assert_in_range(refused, 10, 30); /* seven pauses up to 5 s, then one each 2.5 to 5 s */
+    assert_int_equal(world.ups, world.downs);
+    assert_int_equal(count_lines(&world, "event=rpc.link.refused"), 1);
+    assert_in_range(count_lines(&world, "event=rpc.link."), 1, 3);
+
+    world.client.stream_window_bytes = 0;
+    run_ms(&world, 20000);
+    assert_true(rpc_link_is_up(world.link));
+    assert_in_range(count_lines(&world, "event=rpc.link.up"), 1, 2); /* it is believed again */
+    world_down(&world);
+}
+
 static void a_diallers_expectations_are_checked(void **state)
 {
     (void)state;
@@ -790,6 +822,7 @@ int main(void)
         cmocka_unit_test(a_drain_finishes_calls_ends_watches_and_refuses_new_ones),
         cmocka_unit_test(a_drain_does_not_wait_for_ever),
         cmocka_unit_test(peers_of_another_cluster_are_refused_and_counted),
+        cmocka_unit_test(a_peer_that_sends_us_away_is_dialled_ever_more_rarely_and_told_of_once),
         cmocka_unit_test(a_diallers_expectations_are_checked),
         cmocka_unit_test(a_link_may_be_freed_by_its_own_callback),
         cmocka_unit_test(addresses_that_mean_nothing_are_refused),

@@ -52,7 +52,8 @@ static struct vy_err open_store(struct replica *replica, bool must_exist)
                                           .families = families,
                                           .family_count = count,
                                           .memory_bytes = replica->config.memory_bytes,
-                                          .must_exist = must_exist};
+                                          .must_exist = must_exist,
+                                          .reason = &replica->reason};
     if (replica->config.open_store != NULL) {
         return replica->config.open_store(replica->config.open_store_arg, &options,
                                           &replica->store);

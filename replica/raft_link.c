@@ -5,7 +5,10 @@
 #include "replica/raft_link_private.h"
 #include <stdlib.h>
 
-#define REOPEN_MS 200U /* after a member refused our call, or left it */
+/* Before a call that a member refused or left is opened again; longer while that goes on. */
+#define REOPEN_MS 200U
+#define REOPEN_MS_MAX 5000U
+#define STEADY_MS 5000U /* a call that lived this long was accepted */
 
 /* One frame in the queue, its bytes behind it. */
 struct queued {
@@ -103,6 +106,25 @@ static void transport_send(struct replica_transport *transport, uint64_t member_
 
 /* ---- the call to a member ---- */
 
+static void arm_timer(struct raft_link *link)
+{
+    const uint64_t now_ms = vy_loop_now_ms(link->rpc.loop);
+    uint64_t next_ms = UINT64_MAX;
+    for (size_t i = 0; i < link->peer_count; i++) {
+        next_ms = VY_MIN(next_ms, link->peers[i].reopen_at_ms);
+    }
+    if (next_ms != UINT64_MAX) {
+        vy_timer_start(link->timer, next_ms > now_ms ? next_ms - now_ms : 0);
+    }
+}
+
+static void reopen_later(struct raft_peer *peer, uint32_t pause_ms)
+{
+    peer->reopen_at_ms = vy_loop_now_ms(peer->owner->rpc.loop) + pause_ms;
+    peer->reopen_ms = VY_MIN(pause_ms * 2, REOPEN_MS_MAX);
+    arm_timer(peer->owner);
+}
+
 static void call_on_writable(void *arg)
 {
     pump(arg);
@@ -111,12 +133,18 @@ static void call_on_writable(void *arg)
 static void call_on_end(void *arg, const struct rpc_status *status, struct vy_bytes reply)
 {
     struct raft_peer *peer = arg;
+    const struct vy_err why = rpc_status_err(status);
+    const uint64_t now_ms = vy_loop_now_ms(peer->owner->rpc.loop);
+    const bool was_steady = now_ms - peer->opened_ms >= STEADY_MS;
     (void)reply;
     peer->call = NULL;
     drop_all(peer);
-    vy_log(peer->owner->rpc.log, VY_LOG_INFO, "raft.link.ended", VY_CSTR("rpc.node", peer->node),
-           VY_LOG_ERR(rpc_status_err(status)));
-    vy_timer_start(peer->owner->timer, REOPEN_MS);
+    if (was_steady || why.code != peer->ended) {
+        vy_log(peer->owner->rpc.log, VY_LOG_INFO, "raft.link.ended",
+               VY_CSTR("rpc.node", peer->node), VY_LOG_ERR(why));
+    }
+    peer->ended = was_steady ? VY_CODE_OK : why.code;
+    reopen_later(peer, was_steady ? REOPEN_MS : peer->reopen_ms);
 }
 
 static const struct rpc_call_events call_events = {.on_writable = call_on_writable,
@@ -128,13 +156,15 @@ static void open_call(struct raft_peer *peer)
     uint8_t opening[OPENING_BYTES] = {OPENING_VERSION};
     vy_put_be64(opening + 1, peer->owner->member_id);
     vy_put_be64(opening + 9, peer->id);
+    peer->reopen_at_ms = UINT64_MAX;
     if (peer->call != NULL || !rpc_link_is_up(peer->link)) {
         return;
     }
+    peer->opened_ms = vy_loop_now_ms(peer->owner->rpc.loop);
     peer->call = rpc_call_start(peer->link, RAFT_METHOD_MESSAGES, vy_bytes(opening, OPENING_BYTES),
                                 &options, &call_events, peer);
     if (peer->call == NULL) {
-        vy_timer_start(peer->owner->timer, REOPEN_MS); /* no memory */
+        reopen_later(peer, peer->reopen_ms); /* no memory */
     }
 }
 
@@ -148,9 +178,13 @@ static void link_on_state(void *arg, bool is_up)
 static void on_timer(void *arg)
 {
     struct raft_link *link = arg;
+    const uint64_t now_ms = vy_loop_now_ms(link->rpc.loop);
     for (size_t i = 0; i < link->peer_count; i++) {
-        open_call(&link->peers[i]);
+        if (link->peers[i].reopen_at_ms <= now_ms) {
+            open_call(&link->peers[i]);
+        }
     }
+    arm_timer(link);
 }
 
 /* ---- life ---- */
@@ -162,7 +196,11 @@ static struct vy_err add_peer(struct raft_link *link, const struct raft_link_mem
         return vy_error(VY_CODE_ARGUMENT, "raft member's id or node");
     }
     struct raft_peer *peer = &link->peers[link->peer_count];
-    *peer = (struct raft_peer){.owner = link, .id = member->id};
+    *peer = (struct raft_peer){.owner = link,
+                               .id = member->id,
+                               .reopen_at_ms = UINT64_MAX,
+                               .reopen_ms = REOPEN_MS,
+                               .ended = VY_CODE_OK};
     memcpy(peer->node, member->node, strlen(member->node));
     vy_list_init(&peer->frames);
     const struct rpc_link_options options = {.address = member->address,

@@ -18,6 +18,10 @@ struct raft_peer {
     char node[RPC_NAME_BYTES_MAX + 1];
     struct rpc_link *link; /* owned */
     struct rpc_call *call; /* NULL: not reachable */
+    uint64_t opened_ms;    /* when it was */
+    uint64_t reopen_at_ms; /* UINT64_MAX: when the link is up again */
+    uint32_t reopen_ms;    /* the next pause before it */
+    enum vy_code ended;    /* why the last short one did: the log says it once */
     struct vy_list frames; /* queue; the first may be under way */
     uint64_t queue_bytes;
     size_t queue_frames;

@@ -24,13 +24,17 @@ bool replica_is_running(const struct replica *replica)
 
 /* ---- failing ---- */
 
-/* P14: a member with a bad disk or a state machine at a loss is a dead one, never a talking one. */
+/* P14: a member with a bad disk or a state machine at a loss is a dead one, never a talking one.
+ * One line says what failed, where, and what to do; the exit code is that of a failure. */
 void replica_fail(struct replica *replica, struct vy_err err, uint64_t index)
 {
     if (atomic_exchange(&replica->is_dead, true)) {
         return;
     }
-    vy_log(&replica->log, VY_LOG_ERROR, "replica.member.failed", VY_LOG_ERR(err),
+    char reason[STORE_REASON_BYTES];
+    store_reason_copy(&replica->reason, err, reason);
+    vy_log(&replica->log, VY_LOG_ERROR, "replica.member.failed", VY_CSTR("sys.path", replica->dir),
+           VY_LOG_ERR(err), VY_CSTR("err.text", reason), VY_CSTR("err.next", store_next_step(err)),
            VY_U64("raft.index", index));
     if (replica->config.on_fail_stop == NULL) {
         _Exit(EXIT_FAILURE);
@@ -278,6 +282,15 @@ static struct vy_err open_all(struct replica *replica, const struct replica_conf
     return vy_ok();
 }
 
+static void log_refused(struct replica *replica, struct vy_err err)
+{
+    char reason[STORE_REASON_BYTES];
+    store_reason_copy(&replica->reason, err, reason);
+    vy_log(&replica->log, VY_LOG_ERROR, "replica.open.refused",
+           VY_CSTR("sys.path", replica->config.dir), VY_LOG_ERR(err), VY_CSTR("err.text", reason),
+           VY_CSTR("err.next", store_next_step(err)));
+}
+
 struct vy_err replica_open(const struct replica_config *config, struct replica **out)
 {
     struct replica *replica = calloc(1, sizeof(*replica));
@@ -285,6 +298,7 @@ struct vy_err replica_open(const struct replica_config *config, struct replica *
         return vy_error(VY_CODE_NOMEM, "replica");
     }
     atomic_init(&replica->is_dead, false);
+    store_reason_init(&replica->reason);
     vy_list_init(&replica->outbox);
     vy_list_init(&replica->queue.waiting);
     vy_list_init(&replica->queue.flights);
@@ -293,8 +307,7 @@ struct vy_err replica_open(const struct replica_config *config, struct replica *
     vy_list_init(&replica->reads.ready);
     const struct vy_err err = open_all(replica, config);
     if (vy_failed(err)) {
-        vy_log(&replica->log, VY_LOG_ERROR, "replica.open.refused", VY_LOG_ERR(err),
-               VY_CSTR("sys.path", config->dir));
+        log_refused(replica, err);
         replica_free(replica);
         return err;
     }
@@ -370,6 +383,7 @@ void replica_free(struct replica *replica)
     queue_deinit(replica);
     vy_timer_free(replica->timer);
     store_close(replica->store);
+    store_reason_deinit(&replica->reason);
     free(replica->address);
     free(replica->ticket_path);
     free(replica->name);

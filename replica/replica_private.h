@@ -6,6 +6,7 @@
  * frames, identity.c who it is. All on the loop.
  */
 #include "replica/frame.h"
+#include "replica/store_reason.h"
 #include "replica/writer.h"
 
 enum replica_life {
@@ -59,7 +60,8 @@ struct replica {
     enum replica_life life;
     atomic_bool is_dead; /* the disk failed */
 
-    struct store *store; /* owned */
+    struct store *store;        /* owned */
+    struct store_reason reason; /* the store's, in words */
     struct replica_identity identity;
     char *address; /* owned; its own */
     struct core *core;

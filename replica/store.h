@@ -22,6 +22,7 @@
 struct store;
 struct store_batch;
 struct store_snapshot;
+struct store_reason; /* store_reason.h */
 
 struct store_family {
     const char *name;        /* [a-z_], stable: it names the family on disk */
@@ -34,9 +35,10 @@ struct store_options {
     const char *dir; /* created when missing, mode 0700 */
     const struct store_family *families;
     size_t family_count;
-    uint64_t memory_bytes; /* caches and write buffers together; 0: 64 MiB */
-    bool must_exist;       /* NOT_FOUND instead of creating */
-    bool is_read_only;     /* must_exist is implied; writing fails, no file but LOG changes */
+    uint64_t memory_bytes;       /* caches and write buffers together; 0: 64 MiB */
+    bool must_exist;             /* NOT_FOUND instead of creating */
+    bool is_read_only;           /* must_exist is implied; writing fails, no file but LOG changes */
+    struct store_reason *reason; /* of failures, in words; borrowed for the store's life; or NULL */
 };
 /* @errors BUSY another process has the directory open (C5); CORRUPT; UNSUPPORTED written by a newer
  * version, or with families that are not in the list */

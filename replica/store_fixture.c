@@ -29,7 +29,8 @@ struct vy_err store_fixture_try_open(struct store_fixture *f, bool must_exist)
     const struct store_options options = {.dir = f->dir,
                                           .families = families,
                                           .family_count = f->family_count,
-                                          .must_exist = must_exist};
+                                          .must_exist = must_exist,
+                                          .reason = f->reason};
     return f->engine == STORE_FIXTURE_MEM ? store_mem_open_as(f->disk, &options, &f->store)
                                           : store_rocks_open(&options, &f->store);
 }

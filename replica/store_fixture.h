@@ -18,7 +18,8 @@ struct store_fixture {
     char parent[64];             /* ROCKS; holds dir and copies of it */
     char dir[96];
     struct store *store;
-    size_t family_count; /* of the next open */
+    size_t family_count;         /* of the next open */
+    struct store_reason *reason; /* ROCKS; of failures; NULL: not kept */
 };
 
 void store_fixture_init(struct store_fixture *f, enum store_fixture_engine engine); /* not open */

@@ -30,8 +30,17 @@ struct vy_err rocks_error(char *message, const char *what)
             code = rows[i].code;
         }
     }
+    const int sys = store_reason_errno(message);
     rocksdb_free(message);
-    return vy_error(code, what);
+    return vy_error_sys(code, sys, what);
+}
+
+struct vy_err rocks_error_noted(const struct rocks_store *store, char *message, const char *what)
+{
+    if (message != NULL) {
+        store_reason_note(store->reason, message);
+    }
+    return rocks_error(message, what);
 }
 
 /* ---- batches ---- */
@@ -128,7 +137,7 @@ static struct vy_err rocks_write(struct store *base, const struct store_batch *b
     if (message != NULL) {
         atomic_store(&store->has_failed, true);
     }
-    return rocks_error(message, "write batch");
+    return rocks_error_noted(store, message, "write batch");
 }
 
 /* ---- reading ---- */
@@ -145,7 +154,7 @@ static struct vy_err get_with(const struct rocks_store *store, const rocksdb_rea
     rocksdb_pinnableslice_t *pin =
         rocksdb_get_pinned_cf(store->db, read, family_of(store, family)->handle,
                               (const char *)key.data, key.len, &message);
-    VY_TRY(rocks_error(message, "read row"));
+    VY_TRY(rocks_error_noted(store, message, "read row"));
     *out = (struct store_value){.is_found = pin != NULL};
     if (pin != NULL) {
         size_t len = 0;
@@ -254,7 +263,7 @@ static struct vy_err rocks_flush(struct store *base)
     if (message != NULL) {
         atomic_store(&store->has_failed, true);
     }
-    return rocks_error(message, "flush");
+    return rocks_error_noted(store, message, "flush");
 }
 
 static struct vy_err rocks_checkpoint(struct store *base, const char *dir)

@@ -205,7 +205,8 @@ static bool is_known_family(const struct store_options *options, const char *nam
     return is_known;
 }
 
-static struct vy_err check_families(const struct store_options *options,
+static struct vy_err check_families(const struct rocks_store *store,
+                                    const struct store_options *options,
                                     const rocksdb_options_t *db_options)
 {
     char *message = NULL;
@@ -216,19 +217,19 @@ static struct vy_err check_families(const struct store_options *options,
         is_known = is_known && is_known_family(options, names[i]);
     }
     rocksdb_list_column_families_destroy(names, count); /* there is a list after an error too */
-    VY_TRY(rocks_error(message, "list families"));
+    VY_TRY(rocks_error_noted(store, message, "list families"));
     return is_known ? vy_ok() : vy_error(VY_CODE_UNSUPPORTED, "families that are not in the list");
 }
 
 /* A file that the manifest names and that is not there is damage, whatever the errno. */
-static struct vy_err open_error(char *message)
+static struct vy_err open_error(const struct rocks_store *store, char *message)
 {
     if (message == NULL) {
         return vy_ok();
     }
     const bool is_missing =
         vy_bytes_find(vy_cstr(message), VY_LIT("No such file or directory"), 0) != SIZE_MAX;
-    const struct vy_err err = rocks_error(message, "open database");
+    const struct vy_err err = rocks_error_noted(store, message, "open database");
     return is_missing ? vy_error(VY_CODE_CORRUPT, "open database: a file is missing") : err;
 }
 
@@ -260,7 +261,7 @@ static struct vy_err open_families(struct rocks_store *store, const struct store
         rocksdb_options_destroy(family_options[i]);
     }
     rocksdb_cache_destroy(cache); /* the database holds on to it */
-    VY_TRY(open_error(message));
+    VY_TRY(open_error(store, message));
 
     store->own = handles[0];
     for (size_t i = 0; i < options->family_count; i++) {
@@ -282,12 +283,12 @@ static struct vy_err write_format(struct rocks_store *store)
     vy_put_be32(value, ROCKS_FORMAT);
     rocksdb_put_cf(store->db, store->write_synced, store->own, ROCKS_FORMAT_KEY,
                    strlen(ROCKS_FORMAT_KEY), (const char *)value, sizeof(value), &message);
-    VY_TRY(rocks_error(message, "write format"));
+    VY_TRY(rocks_error_noted(store, message, "write format"));
     /* A row left in memory would keep the whole write-ahead log since then. */
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
     rocksdb_flush_cf(store->db, options, store->own, &message);
     rocksdb_flushoptions_destroy(options);
-    return rocks_error(message, "write format");
+    return rocks_error_noted(store, message, "write format");
 }
 
 /* Written once, before anything else; a crash in between leaves an empty database without it. */
@@ -297,7 +298,7 @@ static struct vy_err check_format(struct rocks_store *store, bool is_read_only)
     size_t len = 0;
     char *value = rocksdb_get_cf(store->db, store->read, store->own, ROCKS_FORMAT_KEY,
                                  strlen(ROCKS_FORMAT_KEY), &len, &message);
-    VY_TRY(rocks_error(message, "read format"));
+    VY_TRY(rocks_error_noted(store, message, "read format"));
     if (value == NULL) {
         return is_read_only ? vy_error(VY_CODE_CORRUPT, "the database has no format")
                             : write_format(store);
@@ -322,7 +323,7 @@ static struct vy_err open_locked(struct rocks_store *store, const struct store_o
         return found;
     }
     rocksdb_options_t *db_options = new_db_options(&sizes);
-    struct vy_err err = vy_failed(found) ? vy_ok() : check_families(options, db_options);
+    struct vy_err err = vy_failed(found) ? vy_ok() : check_families(store, options, db_options);
     if (!vy_failed(err)) {
         err = open_families(store, options, &sizes, db_options);
     }
@@ -378,6 +379,7 @@ struct vy_err store_rocks_open(const struct store_options *options, struct store
     store->store.newest.ops = &rocks_newest_ops;
     store->store.family_count = options->family_count;
     store->dir_fd = -1;
+    store->reason = options->reason;
     store->read = rocksdb_readoptions_create();
     store->write_unsynced = rocksdb_writeoptions_create();
     store->write_synced = rocksdb_writeoptions_create();

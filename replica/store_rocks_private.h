@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "replica/store.h"
+#include "replica/store_reason.h"
 
 struct rocks_family {
     rocksdb_column_family_handle_t *handle;
@@ -24,7 +25,8 @@ struct rocks_store {
     rocksdb_writeoptions_t *write_synced;
     rocksdb_writeoptions_t *write_unsynced;
     uint64_t floor_bytes;
-    atomic_bool has_failed; /* takes no more writes (P14) */
+    struct store_reason *reason; /* borrowed; NULL: nobody asks */
+    atomic_bool has_failed;      /* takes no more writes (P14) */
 };
 
 static inline struct rocks_store *rocks_of(const struct store *store)
@@ -39,6 +41,9 @@ VY_CHECKED struct vy_err rocks_count_dead_files(struct store *store, size_t *out
 
 /* Frees RocksDB's message and says what the caller can do about it. NULL: ok. */
 VY_CHECKED struct vy_err rocks_error(char *message, const char *what);
+/* The same, and keeps the message as the reason of the failure. */
+VY_CHECKED struct vy_err rocks_error_noted(const struct rocks_store *store, char *message,
+                                           const char *what);
 /* snapshot NULL: the newest. */
 VY_CHECKED struct vy_err rocks_iter_new(struct rocks_store *store,
                                         const rocksdb_snapshot_t *snapshot, unsigned family,

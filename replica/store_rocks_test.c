@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "replica/store_fixture.h"
+#include "replica/store_reason.h"
 
 /* ---- files of the database ---- */
 
@@ -463,6 +465,31 @@ static void compaction_takes_deleted_rows_out_of_the_files(void **state)
     store_fixture_deinit(&f);
 }
 
+/* Whoever has to repair it needs path and cause, not "open database". */
+static void what_rocksdb_says_of_a_failed_open_is_kept_C4(void **state)
+{
+    (void)state;
+    struct store_fixture f;
+    struct store_reason reason;
+    char text[STORE_REASON_BYTES];
+    char lock[sizeof(f.dir) + 8];
+    store_fixture_init(&f, STORE_FIXTURE_ROCKS);
+    (void)snprintf(lock, sizeof(lock), "%s/LOCK", f.dir);
+    assert_int_equal(mkdir(f.dir, 0700), 0);
+    assert_int_equal(mkdir(lock, 0700), 0); /* no file can be made there */
+    store_reason_init(&reason);
+    f.reason = &reason;
+    const struct vy_err err = store_fixture_try_open(&f, false);
+    store_reason_copy(&reason, err, text);
+    assert_int_equal(err.code, VY_CODE_IO);
+    assert_int_equal(err.sys, EISDIR);
+    assert_non_null(strstr(text, lock));
+    assert_non_null(strstr(text, "Is a directory"));
+    assert_int_equal(rmdir(lock), 0);
+    store_fixture_deinit(&f);
+    store_reason_deinit(&reason);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3) {
@@ -478,6 +505,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(missing_files_are_refused),
         cmocka_unit_test(a_missing_blob_file_fails_the_read),
         cmocka_unit_test(a_newer_format_is_refused),
+        cmocka_unit_test(what_rocksdb_says_of_a_failed_open_is_kept_C4),
         cmocka_unit_test(the_directory_is_ours_alone),
         cmocka_unit_test(a_checkpoint_is_a_store_of_that_moment),
         cmocka_unit_test(compaction_takes_deleted_rows_out_of_the_files),

@@ -11,11 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define CONFIG_BYTES_MAX (64U * 1024U)
-#define TMPFS_MAGIC 0x01021994
 
 /* The ports of the contract: what is added to the base. */
 static const struct {
@@ -53,18 +51,6 @@ static struct vy_err make_directory(const char *path)
         return say(path, "cannot be written to", vy_error_sys(VY_CODE_DENIED, errno, "access"));
     }
     return vy_ok();
-}
-
-/* C4: allowed for trying out, but nobody should be surprised. */
-static void warn_of_memory_disk(const char *path)
-{
-    struct statfs info;
-    if (statfs(path, &info) == 0 && info.f_type == TMPFS_MAGIC) {
-        fprintf(stderr,
-                "warning: %s is on a memory disk (tmpfs): its mail is gone after a restart of the "
-                "machine\n",
-                path);
-    }
 }
 
 /* The listener takes an IP address and dev mode signs in without TLS: never beyond this machine. */
@@ -161,7 +147,6 @@ struct vy_err dev_prepare(const struct dev_options *options, struct vy_config **
         return say(data, "has characters in its name that a configuration file cannot hold",
                    vy_error(VY_CODE_ARGUMENT, "--data"));
     }
-    warn_of_memory_disk(data);
     VY_TRY(make_keys(data));
     return load_config(options, data, out);
 }

@@ -6,6 +6,7 @@ Each fault is asked for twice where `--check-config` can see it: the check and t
 """
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -234,7 +235,17 @@ class DataDirectory(Startup):
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(data)], capture_output=True, check=False).returncode != 0:
             self.skipTest("no right to mount")
         self.addCleanup(subprocess.run, ["umount", "-l", str(data)], check=False)
-        self.assert_refused(self.run_volary(), "event=replica.open.refused", str(data))
+        self.assert_refused(self.run_volary(), "event=replica.open.refused", str(data), "Read-only file system", "err.next=")
+
+    def test_a_directory_on_a_memory_disk_is_warned_of_C4(self):
+        self.config.write_text(self.text)
+        data = self.home / "data"
+        data.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(data)], capture_output=True, check=False).returncode != 0:
+            self.skipTest("no right to mount")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(data)], check=False)
+        self.start()
+        self.assertRegex(self.log.read_text(), r"level=warn event=program\.data\.volatile .*sys\.path=%s " % re.escape(str(data)))
 
     def test_a_file_in_the_place_of_the_directory_is_refused_C4(self):
         self.config.write_text(self.text)
