@@ -56,7 +56,7 @@ struct vy_err vy_net_parse(struct vy_bytes text, struct vy_net *out)
     char host[VY_NET_IP_TEXT_BYTES] = {0};
     struct vy_net network = {.prefix_bits = 128};
     bool is_v4 = false;
-    if (ip.len >= sizeof(host)) {
+    if (ip.len == 0 || ip.len >= sizeof(host)) {
         return vy_error(VY_CODE_SYNTAX, "network address");
     }
     memcpy(host, ip.data, ip.len);
@@ -77,18 +77,25 @@ struct vy_err vy_net_parse(struct vy_bytes text, struct vy_net *out)
     return vy_ok();
 }
 
-bool vy_net_contains(const struct vy_net *network, const struct sockaddr_storage *address)
+static bool has_prefix(const uint8_t bytes[16], const struct vy_net *network)
 {
-    uint8_t bytes[16];
-    if (!address_bytes(address, bytes)) {
-        return false;
-    }
     const unsigned whole = network->prefix_bits / 8;
     const unsigned rest = network->prefix_bits % 8;
     if (memcmp(bytes, network->address, whole) != 0) {
         return false;
     }
     return rest == 0 || ((bytes[whole] ^ network->address[whole]) >> (8 - rest)) == 0;
+}
+
+bool vy_net_covers(const struct vy_net *outer, const struct vy_net *inner)
+{
+    return inner->prefix_bits >= outer->prefix_bits && has_prefix(inner->address, outer);
+}
+
+bool vy_net_contains(const struct vy_net *network, const struct sockaddr_storage *address)
+{
+    uint8_t bytes[16];
+    return address_bytes(address, bytes) && has_prefix(bytes, network);
 }
 
 bool vy_net_list_contains(const struct vy_net *networks, size_t count,

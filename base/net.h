@@ -17,6 +17,8 @@ struct vy_net {
 
 /* @errors SYNTAX; bits beyond the prefix must be zero (a typing error otherwise) */
 VY_CHECKED struct vy_err vy_net_parse(struct vy_bytes text, struct vy_net *out);
+/* Whether the whole of `inner` lies in `outer`. */
+bool vy_net_covers(const struct vy_net *outer, const struct vy_net *inner);
 bool vy_net_contains(const struct vy_net *network, const struct sockaddr_storage *address);
 bool vy_net_list_contains(const struct vy_net *networks, size_t count,
                           const struct sockaddr_storage *address);

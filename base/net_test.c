@@ -72,6 +72,36 @@ static void what_is_no_network_is_refused(void **state)
             fail_msg("accepted: %s", cases[i]);
         }
     }
+    struct vy_net unused;
+    assert_int_equal(vy_net_parse(vy_bytes(NULL, 0), &unused).code, VY_CODE_SYNTAX);
+}
+
+static void a_network_covers_what_lies_in_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *outer;
+        const char *inner;
+        bool is_covered;
+    } cases[] = {
+        {"10.0.0.0/8",    "10.1.0.0/16",        true },
+        {"10.0.0.0/8",    "10.0.0.0/8",         true },
+        {"10.1.0.0/16",   "10.0.0.0/8",         false},
+        {"10.0.0.0/8",    "::ffff:10.1.2.3",    true },
+        {"10.0.0.0/8",    "11.0.0.0",           false},
+        {"2001:db8::/33", "2001:db8:8000::/34", false},
+        {"::/0",          "0.0.0.0/0",          true },
+        {"0.0.0.0/0",     "::/0",               false},
+    };
+    for (size_t i = 0; i < VY_COUNT_OF(cases); i++) {
+        struct vy_net outer;
+        struct vy_net inner;
+        assert_false(vy_failed(vy_net_parse(vy_cstr(cases[i].outer), &outer)));
+        assert_false(vy_failed(vy_net_parse(vy_cstr(cases[i].inner), &inner)));
+        if (vy_net_covers(&outer, &inner) != cases[i].is_covered) {
+            fail_msg("%s in %s", cases[i].inner, cases[i].outer);
+        }
+    }
 }
 
 static void addresses_print_as_people_write_them(void **state)
@@ -114,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_network_holds_its_addresses_and_no_others),
         cmocka_unit_test(what_is_no_network_is_refused),
+        cmocka_unit_test(a_network_covers_what_lies_in_it),
         cmocka_unit_test(addresses_print_as_people_write_them),
         cmocka_unit_test(an_address_in_use_is_told_in_words),
     };
