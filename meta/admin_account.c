@@ -109,7 +109,7 @@ static struct vy_err fill_one(const struct meta_view *view, uint64_t account_id,
                     : vy_error(VY_CODE_NOT_FOUND, "account does not exist");
 }
 
-static void account_answer(struct meta_call *call)
+void admin_answer_account(struct meta_call *call)
 {
     const struct meta_view view = meta_call_view(call);
     struct admin_account reply;
@@ -125,7 +125,7 @@ static void get_now(struct meta_call *call)
 {
     const struct admin_get_account_request *request = call->message;
     if (admin_write_new(call, NULL) != NULL && admin_find_account(call, request->account)) {
-        account_answer(call);
+        admin_answer_account(call);
     }
 }
 
@@ -139,7 +139,7 @@ void admin_get_account(struct meta_call *call)
 static void change_on_committed(struct meta_call *call)
 {
     if (!admin_is_refused(call)) {
-        admin_fence(call, account_answer);
+        admin_fence(call, admin_answer_account);
     }
 }
 
@@ -185,7 +185,8 @@ void admin_set_quota(struct meta_call *call)
 static void password_answer(struct meta_call *call)
 {
     const struct admin_set_password_reply reply = {.account = admin_write_of(call)->name,
-                                                   .password = admin_shown_secret(call)};
+                                                   .password = admin_shown_secret(call),
+                                                   .revoked_app_passwords = call->result.count};
     meta_call_reply(call, &reply);
 }
 
@@ -198,12 +199,21 @@ static void password_on_committed(struct meta_call *call)
 
 static void password_propose(struct meta_call *call)
 {
+    const struct admin_set_password_request *request = call->message;
     struct admin_write *write = admin_write_of(call);
     const struct cmd_account_password body = {.account_id = write->account.id,
+                                              .keep_app_passwords = request->keep_app_passwords,
                                               .credential = &write->secret->verifier.row};
     write->command.account_password = &body;
-    write->detail =
-        write->secret->kind == CREDENTIAL_KIND_CHOSEN ? VY_LIT("chosen") : VY_LIT("generated");
+    const char *detail =
+        vy_arena_printf(&call->arena, "%s%s",
+                        write->secret->kind == CREDENTIAL_KIND_CHOSEN ? "chosen" : "generated",
+                        request->keep_app_passwords ? "" : "; app passwords revoked");
+    if (detail == NULL) {
+        meta_call_fail(call, vy_error(VY_CODE_LIMIT, "memory for a record"));
+        return;
+    }
+    write->detail = vy_cstr(detail);
     admin_propose(call, write->account.id, password_on_committed);
 }
 

@@ -84,6 +84,18 @@ static struct vy_bytes action_text(enum audit_action action)
         return VY_LIT("apppassword.create");
     case AUDIT_ACTION_APP_PASSWORD_DELETE:
         return VY_LIT("apppassword.delete");
+    case AUDIT_ACTION_FACTOR_ENROLL:
+        return VY_LIT("factor.enroll");
+    case AUDIT_ACTION_FACTOR_CONFIRM:
+        return VY_LIT("factor.confirm");
+    case AUDIT_ACTION_FACTOR_VERIFY:
+        return VY_LIT("factor.verify");
+    case AUDIT_ACTION_FACTOR_DISABLE:
+        return VY_LIT("factor.disable");
+    case AUDIT_ACTION_RECOVERY_CODES:
+        return VY_LIT("factor.recovery-codes");
+    case AUDIT_ACTION_SIGN_IN_POLICY:
+        return VY_LIT("account.sign-in-policy");
     case AUDIT_ACTION_NONE:
         break;
     }
@@ -135,8 +147,10 @@ static struct vy_err fill_write(struct opener *opener, const struct audit_row *r
     const bool has_reason = body.reason.len > 0;
     const char *actor = vy_arena_printf(opener->view.arena, "%.*s:%.*s", VY_PRI(body.actor_kind),
                                         VY_PRI(body.actor));
-    const char *detail = vy_arena_printf(opener->view.arena, "%.*s%s%.*s", VY_PRI(body.detail),
-                                         has_reason ? " reason: " : "", VY_PRI(body.reason));
+    const bool is_bad_code = row->verdict == LOGIN_VERDICT_BADCODE;
+    const char *detail = vy_arena_printf(
+        opener->view.arena, "%s%.*s%s%.*s", is_bad_code ? "refused: wrong or used code; " : "",
+        VY_PRI(body.detail), has_reason ? " reason: " : "", VY_PRI(body.reason));
     if (actor == NULL || detail == NULL) {
         return vy_error(VY_CODE_LIMIT, "memory for a record");
     }
@@ -272,7 +286,8 @@ static struct vy_err fill_login_record(struct opener *opener, uint64_t account_i
         .last_ms = row.last_ms,
         .count = row.count,
         .tls = body.tls,
-        .user_agent = body.user_agent};
+        .user_agent = body.user_agent,
+        .app_password = body.app_password};
     return vy_ok();
 }
 

@@ -129,6 +129,8 @@ struct vy_err admin_fill_account(const struct meta_view *view, const struct meta
                                   .epoch = row->epoch,
                                   .disabled_text = row->disabled_text,
                                   .restore_until_ms = row->restore_until_ms,
+                                  .second_factor = row->factor_count > 0,
+                                  .app_passwords_only = row->app_passwords_only,
                                   .group_id = meta_group_of_slot(cluster, slot),
                                   .slot = slot};
     return admin_text_u64(view->arena, row->id, &out->id);
@@ -161,6 +163,10 @@ struct vy_bytes admin_verdict_text(enum login_verdict verdict)
         return VY_LIT("limited");
     case LOGIN_VERDICT_ABORTED:
         return VY_LIT("aborted");
+    case LOGIN_VERDICT_BADNETWORK:
+        return VY_LIT("badnetwork");
+    case LOGIN_VERDICT_BADCODE:
+        return VY_LIT("badcode");
     case LOGIN_VERDICT_NONE:
         break;
     }

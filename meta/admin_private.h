@@ -14,9 +14,10 @@ struct admin_write {
     struct vy_bytes subject;                   /* of the audit record; empty: name */
     struct meta_account_row account;           /* when it is about an account */
     struct meta_command command;
-    struct admin_secret *secret; /* when it makes a credential */
-    bool sets_quota;             /* the fence takes the quota along */
-    bool erases;                 /* the fence erases */
+    struct admin_secret *secret;      /* when it makes a credential */
+    struct admin_factor_work *factor; /* when it is about a second factor */
+    bool sets_quota;                  /* the fence takes the quota along */
+    bool erases;                      /* the fence erases */
 };
 
 /* ---- beginning and ending ---- */
@@ -34,6 +35,11 @@ bool admin_find_account(struct meta_call *call, struct vy_bytes typed);
 void admin_propose(struct meta_call *call, uint64_t account_id, meta_call_fn next);
 /* True: refused, and the call has ended. */
 bool admin_is_refused(struct meta_call *call);
+/* What a secret is for, so that the same operation makes the same one: its id, and the name. In the
+ * arena. @errors LIMIT */
+VY_CHECKED struct vy_err admin_secret_context(struct meta_call *call, struct vy_bytes *out);
+/* The account as it is now, as the answer of a write. */
+void admin_answer_account(struct meta_call *call);
 /* Tells the account's group its epoch, if it can be told; then next. Reads the account again. */
 void admin_fence(struct meta_call *call, meta_call_fn next);
 void admin_reply_empty(struct meta_call *call);
@@ -111,6 +117,13 @@ void admin_create_app_password(struct meta_call *call);
 void admin_list_app_passwords(struct meta_call *call);
 void admin_delete_app_password(struct meta_call *call);
 void admin_list_logins(struct meta_call *call);
+void admin_list_factors(struct meta_call *call);
+void admin_enroll_factor(struct meta_call *call);
+void admin_confirm_factor(struct meta_call *call);
+void admin_verify_factor(struct meta_call *call);
+void admin_disable_factor(struct meta_call *call);
+void admin_renew_recovery_codes(struct meta_call *call);
+void admin_set_sign_in_policy(struct meta_call *call);
 void admin_get_status(struct meta_call *call);
 void admin_list_slots(struct meta_call *call);
 void admin_list_audit(struct meta_call *call);

@@ -212,6 +212,18 @@ static struct vy_bytes secret_context(struct meta_call *call, struct vy_buf *buf
     return vy_buf_bytes(buf);
 }
 
+struct vy_err admin_secret_context(struct meta_call *call, struct vy_bytes *out)
+{
+    struct vy_buf buf;
+    const struct vy_bytes context = secret_context(call, &buf);
+    struct vy_err err = vy_buf_error(&buf);
+    if (!vy_failed(err)) {
+        err = vy_arena_dup(&call->arena, context, out);
+    }
+    vy_buf_deinit(&buf);
+    return err;
+}
+
 static void show_secret(struct meta_call *call, struct vy_bytes seed)
 {
     struct admin_secret *secret = admin_write_of(call)->secret;

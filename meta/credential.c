@@ -26,6 +26,22 @@ static void delete_row(struct fsm_step *step, uint64_t account_id, uint64_t cred
     txn_delete(step->txn, META_FAMILY_CREDENTIAL, meta_key_bytes(&key));
 }
 
+/* APP-7 */
+static struct vy_err revoke_app_passwords(struct fsm_step *step, struct meta_account_row *account)
+{
+    const struct credential_row *rows = NULL;
+    size_t count = 0;
+    VY_TRY(credential_list(&step->view, account->id, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].secret != NULL && rows[i].secret->kind == CREDENTIAL_KIND_APP) {
+            delete_row(step, account->id, rows[i].id);
+            step->result.count++;
+        }
+    }
+    account->app_password_count = 0;
+    return vy_ok();
+}
+
 struct vy_err credential_apply_password(struct fsm_step *step)
 {
     const struct cmd_account_password *cmd = step->command->account_password;
@@ -39,6 +55,9 @@ struct vy_err credential_apply_password(struct fsm_step *step)
     }
     if (account.main_credential_id != 0) {
         delete_row(step, account.id, account.main_credential_id);
+    }
+    if (!cmd->keep_app_passwords) {
+        VY_TRY(revoke_app_passwords(step, &account));
     }
     account.epoch++; /* P18: a changed password ends sessions everywhere */
     VY_TRY(credential_put_new(step, &account, cmd->credential));

@@ -138,6 +138,12 @@ static const struct command_kind command_kinds[] = {
     KIND(alias_delete,        AUDIT_ACTION_ALIAS_DELETE, alias_apply_delete),
     KIND(app_password_create, AUDIT_ACTION_APP_PASSWORD_CREATE, credential_apply_app_create),
     KIND(app_password_delete, AUDIT_ACTION_APP_PASSWORD_DELETE, credential_apply_app_delete),
+    KIND(factor_enroll,       AUDIT_ACTION_FACTOR_ENROLL, factor_apply_enroll),
+    KIND(factor_confirm,      AUDIT_ACTION_FACTOR_CONFIRM, factor_apply_confirm),
+    KIND(factor_verify,       AUDIT_ACTION_FACTOR_VERIFY, factor_apply_verify),
+    KIND(factor_disable,      AUDIT_ACTION_FACTOR_DISABLE, factor_apply_disable),
+    KIND(recovery_codes,      AUDIT_ACTION_RECOVERY_CODES, factor_apply_recovery_codes),
+    KIND(sign_in_policy,      AUDIT_ACTION_SIGN_IN_POLICY, factor_apply_policy),
     KIND(node_register,       AUDIT_ACTION_NONE, topology_apply_register),
 };
 /* clang-format on */
@@ -223,6 +229,7 @@ static struct vy_err record(struct fsm_step *step, enum audit_action action)
     struct audit_row row = {.action = action,
                             .account_id = step->audit_account_id,
                             .credential_id = step->audit_credential_id,
+                            .verdict = step->audit_verdict,
                             .sealed = step->command->audit_sealed};
     return audit_append(step, &row);
 }

@@ -6,7 +6,7 @@
  * threads; what changed is handed out as events, in the order of the log.
  *
  * One file per concern: domain.c account.c lifecycle.c erase.c references.c alias.c credential.c
- * login.c audit.c topology.c.
+ * factor.c login.c audit.c topology.c.
  */
 #include "meta/tables.h"
 #include "proto/meta.pb.h"

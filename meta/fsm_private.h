@@ -18,6 +18,7 @@ struct fsm_step {
     struct meta_result result; /* outcome OK until refused */
     uint64_t audit_account_id; /* whose record it is; a handler sets it */
     uint64_t audit_credential_id;
+    enum login_verdict audit_verdict; /* of a code that was to be proved */
 };
 
 /* Each takes the command's own member, which is set. */
@@ -35,6 +36,12 @@ VY_CHECKED struct vy_err alias_apply_delete(struct fsm_step *step);
 VY_CHECKED struct vy_err credential_apply_password(struct fsm_step *step);
 VY_CHECKED struct vy_err credential_apply_app_create(struct fsm_step *step);
 VY_CHECKED struct vy_err credential_apply_app_delete(struct fsm_step *step);
+VY_CHECKED struct vy_err factor_apply_enroll(struct fsm_step *step);
+VY_CHECKED struct vy_err factor_apply_confirm(struct fsm_step *step);
+VY_CHECKED struct vy_err factor_apply_verify(struct fsm_step *step);
+VY_CHECKED struct vy_err factor_apply_disable(struct fsm_step *step);
+VY_CHECKED struct vy_err factor_apply_recovery_codes(struct fsm_step *step);
+VY_CHECKED struct vy_err factor_apply_policy(struct fsm_step *step);
 VY_CHECKED struct vy_err login_apply(struct fsm_step *step);
 VY_CHECKED struct vy_err topology_apply_bootstrap(struct fsm_step *step);
 VY_CHECKED struct vy_err topology_apply_register(struct fsm_step *step);

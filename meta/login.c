@@ -130,6 +130,8 @@ static struct vy_err touch_credential(struct fsm_step *step, const struct cmd_lo
     }
     const struct meta_key key = meta_key_u64_pair(cmd->account_id, cmd->credential_id);
     row.last_used_ms = step->entry->time_ms;
+    row.last_used_sealed = cmd->sealed;
+    row.last_used_protocol = cmd->protocol;
     return fsm_put(step, META_FAMILY_CREDENTIAL, meta_key_bytes(&key), &credential_row_desc, &row);
 }
 

@@ -46,6 +46,7 @@ static struct vy_err make_tuple(struct meta_call *call, enum login_verdict verdi
     add_field(&buf, body->local_ip);
     add_field(&buf, body->tls);
     add_field(&buf, body->user_agent);
+    vy_buf_append_be64(&buf, login->matched_id);
     struct vy_err err = vy_buf_error(&buf);
     if (!vy_failed(err)) {
         cluster_key_mac(call->meta->config.key, "login-tuple", vy_buf_bytes(&buf), hash);
@@ -53,6 +54,13 @@ static struct vy_err make_tuple(struct meta_call *call, enum login_verdict verdi
     }
     vy_buf_deinit(&buf);
     return err;
+}
+
+/* APP-9: by name too, for when it is deleted. */
+static struct vy_bytes used_label(const struct login *login)
+{
+    const bool is_app = login->matched != NULL && login->matched->kind == CREDENTIAL_KIND_APP;
+    return is_app ? login->matched->label : vy_bytes(NULL, 0);
 }
 
 static struct login_body make_body(const struct login *login)
@@ -66,7 +74,8 @@ static struct login_body make_body(const struct login *login)
                                .local_ip = as_text(context->local_ip),
                                .tls = as_text(context->tls),
                                .user_agent = as_text(context->user_agent),
-                               .trace_id = cut(context->trace_id)};
+                               .trace_id = cut(context->trace_id),
+                               .app_password = used_label(login)};
 }
 
 static struct vy_err seal_body(struct meta_call *call, const struct login_body *body,

@@ -196,7 +196,8 @@ static struct vy_err try_app_passwords(struct meta_call *call, struct exchange *
     VY_TRY(credential_list(&view, login->account.id, &rows, &count));
     for (size_t i = 0; i < count; i++) {
         if (rows[i].secret != NULL && rows[i].secret->kind == CREDENTIAL_KIND_APP) {
-            VY_TRY(try_secret(call, exchange, rows[i].id, rows[i].secret));
+            const bool is_meant = login_means(login, rows[i].secret);
+            VY_TRY(try_secret(call, exchange, rows[i].id, is_meant ? rows[i].secret : NULL));
         }
     }
     return vy_ok();

@@ -228,6 +228,29 @@ static void app5_scram_signs_in_with_each_secret_of_an_account(void **state)
     }
 }
 
+/* The first answer is that of the bare name, whatever the label: it tells nothing (A8). */
+static void app5_scram_with_a_label_means_that_app_password(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"bob@d.test", "bob@d.test%phone", "bob@d.test%other"};
+    static const char *const nobody[] = {"eve@d.test", "eve@d.test%phone", "eve@d.test%other"};
+    char secret[64];
+    char told[4][128];
+    struct login_reply reply;
+    add_app_password(f, "bob@d.test", "imap", 0, secret);
+    for (size_t i = 0; i < 3; i++) {
+        told_of(f, names[i], told[i]);
+        assert_string_equal(told[i], told[0]);
+        assert_int_equal(sign_in(f, names[i], secret, &reply),
+                         i < 2 ? LOGIN_RESULT_OK : LOGIN_RESULT_REFUSED);
+        assert_int_equal(sign_in(f, names[i], CHOSEN, &reply),
+                         i < 1 ? LOGIN_RESULT_OK : LOGIN_RESULT_REFUSED);
+        told_of(f, nobody[i], told[3]);
+        assert_int_equal(strlen(told[3]), strlen(told[0]));
+        assert_int_equal(sign_in(f, nobody[i], secret, &reply), LOGIN_RESULT_REFUSED);
+    }
+}
+
 static void app_passwords_by_scram_keep_their_protocols_and_dates(void **state)
 {
     struct fixture *f = *state;
@@ -485,6 +508,7 @@ int main(void)
         TEST(scram_signs_in_with_a_chosen_password),
         TEST(scram_takes_a_chosen_password_as_typed_and_as_prepared),
         TEST(app5_scram_signs_in_with_each_secret_of_an_account),
+        TEST(app5_scram_with_a_label_means_that_app_password),
         TEST(app_passwords_by_scram_keep_their_protocols_and_dates),
         TEST(a_secret_without_a_verifier_is_refused_and_hinders_no_other),
         TEST(a_verifier_works_for_its_salt_and_count_only),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meta/login_service.h"
 
+#include "base/net.h"
 #include "meta/names.h"
 #include <openssl/sha.h>
 
@@ -15,11 +16,45 @@ static struct vy_err find_known(struct meta_call *call, struct login *login)
         return vy_ok(); /* erasing is unknown (AUTH table) */
     }
     login->is_known = true;
-    if (login->account.main_credential_id == 0) {
+    if (login->account.main_credential_id == 0 || login->label.len > 0) {
         return vy_ok();
     }
     return credential_get(&view, login->account.id, login->account.main_credential_id, &login->main,
                           &is_found);
+}
+
+/* "ada@d.test%phone". No domain has a '%', so an address is never taken for this. */
+static struct vy_bytes cut_label(struct vy_bytes *name)
+{
+    const size_t at = vy_bytes_find_byte(*name, '@', 0);
+    const size_t percent = at == SIZE_MAX ? SIZE_MAX : vy_bytes_find_byte(*name, '%', at);
+    if (percent == SIZE_MAX) {
+        return vy_bytes(NULL, 0);
+    }
+    const struct vy_bytes label = vy_bytes_from(*name, percent + 1);
+    *name = label.len > 0 ? vy_bytes_slice(*name, 0, percent) : *name;
+    return label;
+}
+
+static struct vy_err find_name(struct meta_call *call, struct vy_bytes typed_name)
+{
+    struct login *login = login_of(call);
+    struct vy_bytes bare = typed_name;
+    login->label = vy_bytes(NULL, 0);
+    if (typed_name.len > LOGIN_NAME_BYTES_MAX) {
+        return vy_error(VY_CODE_ARGUMENT, "name");
+    }
+    const struct vy_err err = names_canonical_address(&call->arena, typed_name, &login->name);
+    if (err.code != VY_CODE_ARGUMENT) {
+        return err;
+    }
+    login->label = cut_label(&bare);
+    return login->label.len == 0 ? err : names_canonical_address(&call->arena, bare, &login->name);
+}
+
+bool login_means(const struct login *login, const struct new_credential *secret)
+{
+    return login->label.len == 0 || vy_bytes_equal_nocase(login->label, secret->label);
 }
 
 struct vy_err login_find_account(struct meta_call *call, struct vy_bytes typed_name)
@@ -27,10 +62,10 @@ struct vy_err login_find_account(struct meta_call *call, struct vy_bytes typed_n
     struct login *login = login_of(call);
     login->typed_name = vy_bytes_slice(typed_name, 0, LOGIN_NAME_BYTES_MAX);
     login->is_known = false;
+    login->matched = NULL; /* it may be decided anew */
+    login->matched_id = 0;
     login->main = (struct credential_row){.id = 0};
-    const struct vy_err err = typed_name.len > LOGIN_NAME_BYTES_MAX
-                                  ? vy_error(VY_CODE_ARGUMENT, "name")
-                                  : names_canonical_address(&call->arena, typed_name, &login->name);
+    const struct vy_err err = find_name(call, typed_name);
     if (err.code == VY_CODE_ARGUMENT) {
         login->name = vy_bytes(NULL, 0); /* cannot be parsed: unknown like others */
         return vy_ok();
@@ -78,20 +113,66 @@ bool login_open_challenge(struct meta_call *call, struct challenge_body *out)
 
 /* ---- passwords ---- */
 
-enum login_verdict login_check_use(const struct meta_call *call, const struct login *login)
+static bool is_mail_protocol(uint32_t protocol)
+{
+    return protocol != LOGIN_PROTOCOL_ADMIN && protocol != LOGIN_PROTOCOL_HTTP;
+}
+
+/* An address that cannot be read is outside of every network. */
+static bool is_inside_networks(const struct new_credential *used, struct vy_bytes remote_ip)
+{
+    struct vy_net client;
+    struct vy_net network;
+    if (used->networks_count == 0) {
+        return true;
+    }
+    if (vy_failed(vy_net_parse(remote_ip, &client))) {
+        return false;
+    }
+    for (size_t i = 0; i < used->networks_count; i++) {
+        if (!vy_failed(vy_net_parse(used->networks[i], &network)) &&
+            vy_net_covers(&network, &client)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum login_verdict check_app_password(const struct meta_call *call,
+                                             const struct login *login)
 {
     const struct new_credential *used = login->matched;
     const uint32_t protocol = (uint32_t)login->request->context->protocol;
-    if (used->kind == CREDENTIAL_KIND_APP) {
-        if (used->expires_ms != 0 && meta_now_ms(call->meta) > used->expires_ms) {
-            return LOGIN_VERDICT_EXPIRED;
-        }
-        const bool is_covered =
-            used->protocols == 0 || (protocol < 32 && (used->protocols >> protocol & 1U) != 0);
-        /* APP-4: never for administration or the web. */
-        if (!is_covered || protocol == LOGIN_PROTOCOL_ADMIN || protocol == LOGIN_PROTOCOL_HTTP) {
-            return LOGIN_VERDICT_NOPROTO;
-        }
+    if (used->expires_ms != 0 && meta_now_ms(call->meta) > used->expires_ms) {
+        return LOGIN_VERDICT_EXPIRED;
+    }
+    const bool is_covered =
+        used->protocols == 0 || (protocol < 32 && (used->protocols >> protocol & 1U) != 0);
+    if (!is_covered || !is_mail_protocol(protocol)) { /* APP-4 */
+        return LOGIN_VERDICT_NOPROTO;
+    }
+    return is_inside_networks(used, login->request->context->remote_ip) ? LOGIN_VERDICT_OK
+                                                                        : LOGIN_VERDICT_BADNETWORK;
+}
+
+/* APP-3: behind a second factor the main password is for who can be asked for the code. */
+static bool needs_app_password(const struct login *login)
+{
+    const struct meta_account_row *account = &login->account;
+    return (account->factor_count > 0 || account->app_passwords_only) &&
+           is_mail_protocol((uint32_t)login->request->context->protocol);
+}
+
+enum login_verdict login_check_use(const struct meta_call *call, const struct login *login)
+{
+    enum login_verdict verdict = LOGIN_VERDICT_OK;
+    if (login->matched->kind == CREDENTIAL_KIND_APP) {
+        verdict = check_app_password(call, login);
+    } else if (needs_app_password(login)) {
+        verdict = LOGIN_VERDICT_NEEDAPP;
+    }
+    if (verdict != LOGIN_VERDICT_OK) {
+        return verdict; /* before the state: what does not open the account tells nothing of it */
     }
     return login->account.state == ACCOUNT_STATE_ACTIVE ? LOGIN_VERDICT_OK : LOGIN_VERDICT_DISABLED;
 }
@@ -128,7 +209,8 @@ static struct vy_err match_app_passwords(struct meta_call *call, const uint8_t m
     VY_TRY(credential_list(&view, login->account.id, &rows, &count));
     for (size_t i = 0; i < count; i++) {
         const struct new_credential *secret = rows[i].secret;
-        if (secret != NULL && secret->kind == CREDENTIAL_KIND_APP && matches(secret, mac)) {
+        if (secret != NULL && secret->kind == CREDENTIAL_KIND_APP && login_means(login, secret) &&
+            matches(secret, mac)) {
             login->matched = secret;
             login->matched_id = rows[i].id;
         }
@@ -139,6 +221,9 @@ static struct vy_err match_app_passwords(struct meta_call *call, const uint8_t m
 static bool wants_argon2(const struct meta *meta, const struct login *login)
 {
     uint8_t hash[32];
+    if (login->label.len > 0) {
+        return false; /* app passwords alone are meant, whoever it is */
+    }
     if (login->main.secret != NULL) {
         return login->main.secret->kind == CREDENTIAL_KIND_CHOSEN;
     }
@@ -219,6 +304,7 @@ static struct vy_err decide_by_tag(struct meta_call *call)
     password_mac_argon2(call->meta->config.key, login->request->argon2_tag, mac);
     if (match_main(login, CREDENTIAL_KIND_CHOSEN, mac) && login->main.id != body.credential_id) {
         login->matched = NULL; /* the password was set anew in between */
+        login->matched_id = 0;
     }
     finish_password(call);
     return vy_ok();

@@ -20,8 +20,9 @@ struct login {
     const struct login_request *request;
     struct vy_bytes typed_name; /* what the client said, cut at the limit */
     struct vy_bytes authzid;
-    struct vy_bytes name; /* canonical; empty: cannot be one */
-    bool is_known;        /* account is set: an explicit main address, not erasing */
+    struct vy_bytes name;  /* canonical; empty: cannot be one */
+    struct vy_bytes label; /* of the app passwords that count, from "name%label"; empty: all do */
+    bool is_known;         /* account is set: an explicit main address, not erasing */
     struct meta_account_row account;
     struct credential_row main;           /* secret NULL: the account has none, or is not known */
     const struct new_credential *matched; /* which credential proved right; NULL: none */
@@ -42,6 +43,8 @@ VY_CHECKED struct vy_err login_find_account(struct meta_call *call, struct vy_by
 /* Of what a keyed hash says about a name: salts and kinds of accounts that are not there. */
 void login_fake_bytes(const struct meta *meta, const char *purpose, const struct login *login,
                       uint8_t out[32]);
+/* Whether a name with a label means this app password (APP-5). */
+bool login_means(const struct login *login, const struct new_credential *secret);
 /* The password is right: may this credential be used here, is the account allowed in? */
 enum login_verdict login_check_use(const struct meta_call *call, const struct login *login);
 /* Commits the record of login->verdict, then answers. */

@@ -6,9 +6,10 @@
 /* In the order of the enums that index them. */
 static const char *const mechanisms[] = {"none", "plain", "login", "scram_sha_256",
                                          "scram_sha_256_plus"};
-static const char *const verdicts[] = {
-    "none",        "ok",          "baduser",    "badpassword", "noproto", "expired", "disabled",
-    "badchanbind", "badprotocol", "badauthzid", "needapp",     "limited", "aborted"};
+static const char *const verdicts[] = {"none",        "ok",         "baduser",  "badpassword",
+                                       "noproto",     "expired",    "disabled", "badchanbind",
+                                       "badprotocol", "badauthzid", "needapp",  "limited",
+                                       "aborted",     "badnetwork", "badcode"};
 static const char *const results[] = {"none",    "local",           "unknown",
                                       "foreign", "expansion_limit", "disabled"};
 static const char *const classes[] = {"ok", "refused", "unavailable"};

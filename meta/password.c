@@ -10,24 +10,33 @@
 
 static_assert(sizeof(PASSWORD_ALPHABET) - 1 == PASSWORD_ALPHABET_COUNT, "alphabet");
 
-void password_generate(struct vy_rng *rng, char out[PASSWORD_SHOWN_BYTES + 1])
+static const struct password_shape password_shape = {.group_count = PASSWORD_GROUP_COUNT,
+                                                     .group_letters = PASSWORD_GROUP_LETTERS};
+
+static void generate(struct vy_rng *rng, const struct password_shape *shape, char *out)
 {
+    const size_t wanted = (size_t)shape->group_count * shape->group_letters;
     size_t letters = 0;
     size_t at = 0;
-    while (letters < PASSWORD_LETTERS) {
+    while (letters < wanted) {
         uint8_t byte = 0;
         vy_rng_fill(rng, &byte, 1);
         if (byte >= PASSWORD_BYTE_BOUND) {
             continue;
         }
-        if (letters > 0 && letters % PASSWORD_GROUP_LETTERS == 0) {
+        if (letters > 0 && letters % shape->group_letters == 0) {
             out[at++] = '-';
         }
         out[at++] = PASSWORD_ALPHABET[byte % PASSWORD_ALPHABET_COUNT];
         letters++;
     }
-    VY_ASSERT(at == PASSWORD_SHOWN_BYTES);
+    VY_ASSERT(at == wanted + shape->group_count - 1);
     out[at] = '\0';
+}
+
+void password_generate(struct vy_rng *rng, char out[PASSWORD_SHOWN_BYTES + 1])
+{
+    generate(rng, &password_shape, out);
 }
 
 /* A stream of HMAC(key, seed || context || counter): as good as its seed and the cluster key. */
@@ -59,12 +68,18 @@ static void seeded_fill(struct vy_rng *base, void *out, size_t len)
 void password_generate_from_seed(const struct cluster_key *key, struct vy_bytes seed,
                                  struct vy_bytes context, char out[PASSWORD_SHOWN_BYTES + 1])
 {
+    password_shape_from_seed(key, &password_shape, seed, context, out);
+}
+
+void password_shape_from_seed(const struct cluster_key *key, const struct password_shape *shape,
+                              struct vy_bytes seed, struct vy_bytes context, char *out)
+{
     struct seeded_rng rng = {.base = {.fill = seeded_fill}, .key = key, .used = 32};
     vy_buf_init(&rng.text, 4096);
     vy_buf_append_be32(&rng.text, (uint32_t)seed.len);
     vy_buf_append(&rng.text, seed);
     vy_buf_append(&rng.text, context);
-    password_generate(&rng.base, out);
+    generate(&rng.base, shape, out);
     vy_wipe(rng.block, sizeof(rng.block));
     vy_buf_deinit(&rng.text);
 }

@@ -33,6 +33,14 @@ void password_generate(struct vy_rng *rng, char out[PASSWORD_SHOWN_BYTES + 1]);
 void password_generate_from_seed(const struct cluster_key *key, struct vy_bytes seed,
                                  struct vy_bytes context, char out[PASSWORD_SHOWN_BYTES + 1]);
 
+/* Other secrets in groups of letters: recovery codes. out: all letters, the dashes, a NUL. */
+struct password_shape {
+    unsigned group_count;
+    unsigned group_letters;
+};
+void password_shape_from_seed(const struct cluster_key *key, const struct password_shape *shape,
+                              struct vy_bytes seed, struct vy_bytes context, char *out);
+
 /*
  * The salt of everything that signs in under a name by SCRAM: the server tells it before it can
  * know which of the account's secrets the client has. Names without an account have one by the same

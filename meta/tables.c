@@ -260,6 +260,14 @@ struct vy_err credential_get(const struct meta_view *view, uint64_t account_id,
                      is_found);
 }
 
+struct vy_err factor_get(const struct meta_view *view, uint64_t account_id, struct factor_row *row,
+                         bool *is_found)
+{
+    const struct meta_key key = meta_key_u64(account_id);
+    return table_get(view, META_FAMILY_FACTOR, meta_key_bytes(&key), &factor_row_desc, row,
+                     is_found);
+}
+
 struct vy_err job_get(const struct meta_view *view, uint64_t job_id, struct job_row *row,
                       bool *is_found)
 {

@@ -30,6 +30,7 @@
  * ALIAS_TARGET  hash of a target's bare address, alias's address key -> nothing
  * JOB           'j' be64 job -> JobRow; 'o' be64 job: not done yet; 's' be64 time, be64 account:
  *               softly deleted until then
+ * FACTOR        be64 account
  */
 /* clang-format off */
 #define META_FAMILIES(X)                                    \
@@ -44,7 +45,8 @@
     X(AUDIT,        "audit",        0, erase_nothing)       \
     X(KEY,          "wrapped_key",  0, erase_range)         \
     X(ALIAS_TARGET, "alias_target", 0, erase_nothing)       \
-    X(JOB,          "job",          0, erase_nothing)
+    X(JOB,          "job",          0, erase_nothing)       \
+    X(FACTOR,       "factor",       0, erase_range)
 /* clang-format on */
 
 enum meta_family {
@@ -129,6 +131,9 @@ VY_CHECKED struct vy_err credential_get(const struct meta_view *view, uint64_t a
 VY_CHECKED struct vy_err account_key_get(const struct meta_view *view, uint64_t account_id,
                                          struct vy_bytes *wrapped, bool *is_found);
 
+VY_CHECKED struct vy_err factor_get(const struct meta_view *view, uint64_t account_id,
+                                    struct factor_row *row, bool *is_found);
+
 VY_CHECKED struct vy_err job_get(const struct meta_view *view, uint64_t job_id, struct job_row *row,
                                  bool *is_found);
 
@@ -138,6 +143,8 @@ VY_CHECKED struct vy_err account_find(const struct meta_view *view, struct vy_by
 
 /* All credentials of an account: at most one main one and META_APP_PASSWORDS_MAX others. */
 #define META_APP_PASSWORDS_MAX 50U
+#define META_APP_NETWORKS_MAX 16U
+#define META_RECOVERY_CODES 10U
 VY_CHECKED struct vy_err credential_list(const struct meta_view *view, uint64_t account_id,
                                          const struct credential_row **out, size_t *out_count);
 #define META_NODES_MAX 1024U
