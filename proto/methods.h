@@ -38,7 +38,9 @@ enum rpc_stream { RPC_STREAM_NONE, RPC_STREAM_UP, RPC_STREAM_DOWN };
     X(SHARD_QUOTA,             0x10010, quota_request,             quota_reply,             RPC_ROLE_FRONTEND, NONE) \
     X(SHARD_ACCOUNT_WATCH,     0x10011, account_watch_request,     shard_empty_reply,       RPC_ROLE_FRONTEND, DOWN) \
     X(SHARD_ACCOUNT_FENCE,     0x10012, account_fence_request,     account_fence_reply,     RPC_ROLE_META,     NONE) \
-    X(SHARD_STATUS,            0x10013, shard_status_request,      shard_status_reply,      RPC_ROLE_META,     NONE)
+    X(SHARD_STATUS,            0x10013, shard_status_request,      shard_status_reply,      RPC_ROLE_META,     NONE) \
+    X(SHARD_DELIVERY_END,      0x10014, delivery_end_request,      delivery_end_reply,      RPC_ROLE_FRONTEND, NONE) \
+    X(SHARD_DELIVERY_ASK,      0x10015, delivery_ask_request,      delivery_ask_reply,      RPC_ROLE_FRONTEND | RPC_ROLE_SHARD, NONE)
 
 #define META_METHODS(X)                                                                                              \
     X(META_LOGIN,         0x20001, login_request,         login_reply,         RPC_ROLE_FRONTEND,                  NONE) \

@@ -142,6 +142,18 @@ void idem_store(struct txn *txn, struct vy_bytes key, struct vy_bytes result, ui
     }
 }
 
+void idem_remove(struct txn *txn, struct vy_bytes key)
+{
+    uint64_t expires_ms = 0;
+    struct vy_bytes result;
+    if (key.len == 0 || key.len > IDEM_KEY_BYTES_MAX || !find_row(txn, key, &expires_ms, &result)) {
+        return;
+    }
+    const struct idem_row row = key_row(key);
+    delete_time_row(txn, expires_ms, key);
+    txn_delete(txn, REPLICA_FAMILY_IDEM, row_bytes(&row));
+}
+
 size_t idem_expire(struct txn *txn, uint64_t now_ms, size_t max)
 {
     static const uint8_t end[] = {'t' + 1};

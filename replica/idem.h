@@ -14,6 +14,8 @@
 bool idem_find(struct txn *txn, struct vy_bytes key, uint64_t now_ms, struct vy_bytes *out);
 /* key: 1 to IDEM_KEY_BYTES_MAX bytes. now_ms is the entry's time. Replaces an older result. */
 void idem_store(struct txn *txn, struct vy_bytes key, struct vy_bytes result, uint64_t expires_ms);
+/* Forgets one key; nothing when it is not known. */
+void idem_remove(struct txn *txn, struct vy_bytes key);
 /* Removes at most `max` rows that expired by now_ms; the engine calls it once an entry. Returns how
  * many. */
 size_t idem_expire(struct txn *txn, uint64_t now_ms, size_t max);

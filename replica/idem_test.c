@@ -168,6 +168,22 @@ static void an_account_is_forgotten(void **state)
     assert_int_equal(count_rows(f), 0);
 }
 
+static void one_key_is_removed_with_its_date(void **state)
+{
+    struct fixture *f = *state;
+    store_result(f, "key", "1", 10);
+    store_result(f, "key2", "2", 20);
+    commit(f);
+    idem_remove(f->txn, VY_LIT("key"));
+    idem_remove(f->txn, VY_LIT("key"));
+    idem_remove(f->txn, VY_LIT(""));
+    check(f, "key", 0, NULL);
+    check(f, "key2", 0, "2");
+    assert_int_equal(idem_expire(f->txn, 10, 5), 0);
+    assert_int_equal(idem_expire(f->txn, 20, 5), 1);
+    assert_int_equal(count_rows(f), 0);
+}
+
 /* ---- against a model ---- */
 
 #define MODEL_KEYS 24U
@@ -206,7 +222,11 @@ static void results_agree_with_a_model(void **state)
             expires_ms[i] = now_ms + 1 + vy_rng_below(&rng.base, 40);
             store_result(f, key, key, expires_ms[i]);
         } else if (kind == 5) {
-            assert_true(idem_forget(f->txn, vy_cstr(key), 10));
+            if (i % 2 == 0) {
+                idem_remove(f->txn, vy_cstr(key));
+            } else {
+                assert_true(idem_forget(f->txn, vy_cstr(key), 10));
+            }
             expires_ms[i] = 0;
         } else if (kind == 6) {
             commit(f);
@@ -253,6 +273,7 @@ int main(void)
         TEST(a_newer_result_replaces),
         TEST(expiry_takes_a_few_at_a_time_oldest_first),
         TEST(an_account_is_forgotten),
+        TEST(one_key_is_removed_with_its_date),
         TEST(results_agree_with_a_model),
         TEST(missing_memory_is_told),
     };

@@ -8,7 +8,9 @@
 #define APPLIED_BYTES 21U                    /* version u8, index u64, digest u64, crc u32 */
 #define OUTCOME_BYTES_MAX (8U * 1024 * 1024) /* of one pass; more waits for the next */
 #define SCRATCH_BYTES_MAX (ENTRY_BODY_BYTES_MAX + 64U)
-#define EXPIRE_PER_COMMAND 2U /* rows that expire are made one by one, so two catch up */
+/* More than most commands make (a delivery: its own answer, and one token a copy), so that what
+ * expires never piles up. */
+#define EXPIRE_PER_COMMAND 8U
 
 static const struct vy_bytes applied_key = VY_LIT("applied");
 

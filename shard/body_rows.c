@@ -56,9 +56,41 @@ static void discard_message(struct apply *apply, uint64_t account_id,
     }
 }
 
+void body_rows_drop(struct apply *apply, uint64_t account_id, const struct new_message *message)
+{
+    const struct shard_key key = keys_id(account_id, message->email_id.data);
+    struct email_head head;
+    struct vy_bytes unused;
+
+    if (tx_get(apply->tx, SHARD_EMAIL, &key, &unused) ||
+        vy_failed(email_row_head(message->email_row, &head))) {
+        return;
+    }
+    for (uint32_t chunk = 0; chunk < head.chunk_count; chunk++) {
+        const struct shard_key body = keys_body(account_id, message->email_id.data, chunk);
+        tx_delete(apply->tx, SHARD_BODY, &body);
+    }
+    tx_delete(apply->tx, SHARD_STAGE, &key);
+}
+
+static void discard_held(struct apply *apply, const struct cmd_hold *hold)
+{
+    for (size_t i = 0; i < hold->recipients_count; i++) {
+        const struct new_delivery *delivery = &hold->recipients[i];
+        if (delivery->message != NULL && !held_is_of(apply, delivery->account_id, hold->delivery_id,
+                                                     delivery->message->email_id)) {
+            discard_message(apply, delivery->account_id, delivery->message);
+        }
+    }
+}
+
 void body_rows_discard(struct apply *apply)
 {
     const struct shard_command *command = apply->command;
+
+    if (command->hold != NULL) {
+        discard_held(apply, command->hold);
+    }
 
     for (size_t i = 0; command->deliver != NULL && i < command->deliver->recipients_count; i++) {
         const struct new_delivery *delivery = &command->deliver->recipients[i];

@@ -56,7 +56,7 @@ static void log_failure(const struct call *call, struct vy_err err)
     uint64_t account_id = call->account_id;
     size_t account_count = account_id == 0 ? 0 : 1;
 
-    if (call->method->actor == CALL_ACTOR_DELIVER && call->request != NULL) {
+    if (call->method->request_desc == &message_deliver_request_desc && call->request != NULL) {
         const struct message_deliver_request *request = call->request;
         account_count = request->recipients_count;
         account_id = account_count == 0 ? 0 : request->recipients[0].account_id;
@@ -247,8 +247,8 @@ void call_propose(struct call *call, struct shard_command *command,
     if (call->has_key) {
         command->idempotency_key = vy_bytes(call->idempotency_key, sizeof(call->idempotency_key));
     }
-    call->brings_no_mail =
-        command->append == NULL && command->deliver == NULL && command->stage == NULL;
+    call->brings_no_mail = command->append == NULL && command->deliver == NULL &&
+                           command->stage == NULL && command->hold == NULL;
     vy_buf_reset(&call->command);
     struct vy_err err = split_payloads(call, command, payloads, payload_count);
     if (!vy_failed(err)) {

@@ -8,6 +8,8 @@
 #include "shard/names.h"
 #include "shard/service_private.h"
 
+#define RETRY_SCOPE_BYTES_MAX 64U
+
 /* What a delivery keeps beside its ingest. */
 struct delivery {
     struct ingest ingest; /* first: call->state is both */
@@ -47,10 +49,37 @@ static void clear_stored(struct delivery *delivery)
 {
     for (size_t i = 0; i < delivery->ingest.copy_count; i++) {
         struct deliver_result *result = &delivery->results[i];
-        result->outcome =
-            result->outcome == DELIVER_OUTCOME_STORED ? DELIVER_OUTCOME_NONE : result->outcome;
+        if (result->outcome == DELIVER_OUTCOME_STORED || result->outcome == DELIVER_OUTCOME_HELD) {
+            result->outcome = DELIVER_OUTCOME_NONE;
+        }
         result->email_id = vy_bytes(NULL, 0);
         result->uid = 0;
+    }
+}
+
+static bool is_own_copy(const struct delivery *delivery, size_t index)
+{
+    const uint8_t *own = delivery->ingest.copies[index].email_id;
+
+    return vy_bytes_equal(delivery->results[index].email_id, vy_bytes(own, SHARD_ID_BYTES));
+}
+
+/* A copy under another email id was there before this call. */
+static void count_copies(struct call *call)
+{
+    const struct delivery *delivery = call->state;
+    struct service_stats *stats = &call->service->stats;
+
+    for (size_t i = 0; i < delivery->ingest.copy_count; i++) {
+        if (!is_own_copy(delivery, i)) {
+            stats->copies_repeated++;
+        } else if (delivery->results[i].outcome == DELIVER_OUTCOME_HELD) {
+            stats->copies_held++;
+            settler_note_held(call->service->settler, delivery->ingest.received_bytes);
+        } else {
+            stats->messages_stored++;
+            stats->messages_stored_bytes += delivery->ingest.received_bytes;
+        }
     }
 }
 
@@ -58,7 +87,6 @@ static void clear_stored(struct delivery *delivery)
 static void note_stored(struct call *call, const struct shard_result *result)
 {
     struct delivery *delivery = call->state;
-    struct service_stats *stats = &call->service->stats;
 
     for (size_t i = 0; i < result->recipients_count; i++) {
         const struct recipient_result *from = &result->recipients[i];
@@ -70,8 +98,7 @@ static void note_stored(struct call *call, const struct shard_result *result)
                   "an outcome without its id is an outcome");
     }
     if (result->code == SHARD_CODE_DONE) {
-        stats->messages_stored += result->recipients_count;
-        stats->messages_stored_bytes += delivery->ingest.received_bytes * result->recipients_count;
+        count_copies(call);
     }
 }
 
@@ -114,6 +141,18 @@ static bool is_about_recipients(uint32_t code)
            code == SHARD_CODE_LIMIT;
 }
 
+/* An earlier attempt at this delivery waits for its decision: it is asked for soon, and the sender
+ * comes again. */
+static void hurry_pending(struct call *call, const struct shard_result *result)
+{
+    for (size_t i = 0; i < result->recipients_count; i++) {
+        if (result->recipients[i].outcome == DELIVER_OUTCOME_HELD &&
+            result->recipients[i].email_id.len == SHARD_DELIVERY_ID_BYTES) {
+            settler_hurry(call->service->settler, result->recipients[i].email_id.data);
+        }
+    }
+}
+
 static void on_delivered(struct call *call, const struct shard_result *result)
 {
     struct delivery *delivery = call->state;
@@ -121,6 +160,9 @@ static void on_delivered(struct call *call, const struct shard_result *result)
     if (result->code == SHARD_CODE_NO_INIT) {
         init_accounts(call, result);
         return;
+    }
+    if (result->code == SHARD_CODE_PENDING) {
+        hurry_pending(call, result);
     }
     if (result->recipients_count != delivery->ingest.copy_count ||
         (result->code != SHARD_CODE_DONE && !is_about_recipients(result->code))) {
@@ -134,8 +176,7 @@ static void on_delivered(struct call *call, const struct shard_result *result)
         return;
     }
     /* A delivery that was done before under this key names the copies of then. */
-    const uint8_t *own = delivery->ingest.copies[0].email_id;
-    if (!vy_bytes_equal(delivery->results[0].email_id, vy_bytes(own, SHARD_ID_BYTES))) {
+    if (!is_own_copy(delivery, 0)) {
         ingest_release_stages(&delivery->ingest, on_released);
         return;
     }
@@ -156,6 +197,27 @@ static void fill_recipient(struct call *call, size_t index, struct new_message *
         names_hash_mailbox(copy->keys, name, hash);
         out->name_hash = vy_bytes(hash, SHARD_HASH_BYTES);
     }
+    if (copy->has_retry_token) {
+        out->retry_token = vy_bytes(copy->retry_token, SHARD_HASH_BYTES);
+    }
+}
+
+static void propose_hold(struct call *call, const struct new_delivery *recipients, size_t count)
+{
+    struct delivery *delivery = call->state;
+    const struct message_deliver_request *request = deliver_request(call);
+    const struct cmd_hold hold = {
+        .delivery_id = request->delivery_id,
+        .decider_group = request->decider_group,
+        .ask_after_ms = VY_MIN(request->hold_ms, (uint64_t)SETTLER_ASK_AFTER_MS_MAX),
+        .keep_ms = SETTLER_HOLD_KEEP_MS,
+        .retry_keep_ms = SETTLER_RETRY_KEEP_MS,
+        .recipients_count = count,
+        .recipients = recipients,
+    };
+    struct shard_command command = {.hold = &hold};
+
+    ingest_propose(&delivery->ingest, &command, on_delivered);
 }
 
 static void deliver_finish(struct call *call)
@@ -173,7 +235,17 @@ static void deliver_finish(struct call *call)
     for (size_t i = 0; i < count; i++) {
         fill_recipient(call, i, &messages[i], hashes + i * SHARD_HASH_BYTES, &recipients[i]);
     }
-    const struct cmd_deliver deliver = {.recipients_count = count, .recipients = recipients};
+    if (deliver_request(call)->hold) {
+        propose_hold(call, recipients, count);
+        return;
+    }
+    const struct cmd_deliver deliver = {
+        .recipients_count = count,
+        .recipients = recipients,
+        .retry_keep_ms = SETTLER_RETRY_KEEP_MS,
+        .delivery_id = deliver_request(call)->delivery_id,
+        .decision_keep_ms = SETTLER_DECISION_KEEP_MS,
+    };
     struct shard_command command = {.deliver = &deliver};
     ingest_propose(&delivery->ingest, &command, on_delivered);
 }
@@ -299,6 +371,27 @@ static struct vy_err make_prefix(struct call *call, struct vy_bytes address, str
     return vy_arena_dup(&call->arena, vy_buf_bytes(&text), out);
 }
 
+static void put_field(struct vy_buf *text, struct vy_bytes field)
+{
+    vy_buf_append_be32(text, (uint32_t)field.len);
+    vy_buf_append(text, field);
+}
+
+/* What tells a retry from another message, beside its bytes: who sends, from which path, to which
+ * address. */
+static struct vy_err make_envelope(struct call *call, struct vy_bytes address, struct vy_bytes *out)
+{
+    const struct message_deliver_request *request = deliver_request(call);
+    VY_CLEANUP(vy_buf_deinit) struct vy_buf text;
+
+    vy_buf_init(&text, INGEST_PREFIX_BYTES_MAX);
+    put_field(&text, request->retry_scope);
+    put_field(&text, request->reverse_path);
+    put_field(&text, address);
+    VY_TRY(vy_buf_error(&text));
+    return vy_arena_dup(&call->arena, vy_buf_bytes(&text), out);
+}
+
 static struct vy_err fill_copies(struct call *call, struct delivery *delivery)
 {
     const struct message_deliver_request *request = deliver_request(call);
@@ -309,16 +402,35 @@ static struct vy_err fill_copies(struct call *call, struct delivery *delivery)
         copy->account_id = recipient->account_id;
         copy->account_epoch = recipient->account_epoch;
         VY_TRY(make_prefix(call, recipient->address, &copy->prefix));
+        VY_TRY(make_envelope(call, recipient->address, &copy->envelope));
         delivery->ingest.gap = VY_MAX(delivery->ingest.gap, copy->prefix.len);
         delivery->results[i].account_id = recipient->account_id;
     }
     return vy_ok();
 }
 
+/* What the request says of other groups. */
+static struct vy_err check_groups(const struct call *call)
+{
+    const struct message_deliver_request *request = deliver_request(call);
+    const size_t id_bytes = request->delivery_id.len;
+
+    if (request->retry_scope.len > RETRY_SCOPE_BYTES_MAX ||
+        (id_bytes != 0 && id_bytes != SHARD_DELIVERY_ID_BYTES) ||
+        (request->hold && (id_bytes == 0 || request->decider_group == 0))) {
+        return vy_error(VY_CODE_ARGUMENT, "delivery to several groups");
+    }
+    return request->hold && settler_is_full(call->service->settler)
+               ? vy_error(VY_CODE_BUSY, "too many deliveries wait for their decision")
+               : vy_ok();
+}
+
 static struct vy_err begin(struct call *call)
 {
     const struct message_deliver_request *request = deliver_request(call);
     const size_t count = request->recipients_count;
+
+    VY_TRY(check_groups(call));
 
     if (count == 0 || count > SHARD_RECIPIENTS_MAX || request->size_bytes > EMAIL_BODY_BYTES_MAX) {
         return vy_error(VY_CODE_LIMIT, "recipients or size of a delivery");

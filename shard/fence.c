@@ -9,7 +9,7 @@
 #include "shard/email_row.h"
 #include "shard/fsm_private.h"
 
-#define ERASE_ANSWERS_MAX 4096U
+#define ERASE_ANSWERS_MAX 16384U
 
 /* ---- erasing: one handler per family, from the registry in keys.h ---- */
 
@@ -56,8 +56,8 @@ _Static_assert(VY_COUNT_OF(engine_families) == REPLICA_FAMILY_FIRST,
 _Static_assert(REPLICA_FAMILY_RAFT == 0 && REPLICA_FAMILY_SYS == 1 && REPLICA_FAMILY_IDEM == 2,
                "the order of engine_families");
 
-/* Answers under its idempotency keys name mailboxes and emails; what does not fit one command
- * expires within minutes. */
+/* Answers under its idempotency keys and retry tokens name mailboxes and emails by number; what
+ * does not fit one command expires within a day, or goes when meta fences again. */
 static void forget_answers(struct apply *apply, uint64_t account_id)
 {
     uint8_t prefix[8];

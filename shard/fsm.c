@@ -318,6 +318,13 @@ static void remember_answer(struct apply *apply, struct vy_bytes result)
 
 /* ---- one command ---- */
 
+static void drop_unused(struct apply *apply)
+{
+    for (size_t i = 0; i < apply->unused_count; i++) {
+        body_rows_drop(apply, apply->unused[i]->account_id, apply->unused[i]->message);
+    }
+}
+
 static struct vy_err run_handler(struct apply *apply, fsm_handler handler, struct vy_buf *result)
 {
     apply->result->code = body_rows_check(apply->command);
@@ -326,6 +333,7 @@ static struct vy_err run_handler(struct apply *apply, fsm_handler handler, struc
     }
     if (apply->result->code == SHARD_CODE_DONE) {
         body_rows_put(apply);
+        drop_unused(apply);
         apply_flush(apply);
         tell_changes(apply);
     } else if (apply->result->code != SHARD_CODE_NO_INIT &&

@@ -26,6 +26,9 @@
 #define SHARD_STORE_KEYWORDS_MAX 256U
 #define SHARD_GONE_ROWS_MAX 64U /* of one purge */
 #define SHARD_IDEMPOTENCY_KEY_BYTES 16U
+#define SHARD_DELIVERY_ID_BYTES SHARD_ID_BYTES
+/* Commands carry how long things are remembered; nothing asks for longer. */
+#define SHARD_KEEP_MS_MAX (31ULL * 24 * 60 * 60 * 1000)
 
 /* X(NAME, number, vy code): what a command answered. The numbers stand in the idempotency table:
  * frozen. */
@@ -41,7 +44,9 @@
     X(PRECONDITION, 8, PRECONDITION)                                                               \
     X(NO_STAGE, 9, UNKNOWN)                                                                        \
     X(NO_TARGET, 10, NOT_FOUND)                                                                    \
-    X(NO_INIT, 11, UNAVAILABLE)
+    X(NO_INIT, 11, UNAVAILABLE)                                                                    \
+    X(PENDING, 12, BUSY)                                                                           \
+    X(DECIDED_NO, 13, PRECONDITION)
 
 enum shard_code {
 #define X(name, number, code) SHARD_CODE_##name = (number),

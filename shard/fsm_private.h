@@ -38,6 +38,8 @@ struct apply {
     struct box **boxes; /* arena: to be flushed */
     size_t box_count;
     size_t box_capacity;
+    const struct new_delivery **unused; /* arena: copies that were there before; theirs go */
+    size_t unused_count;
 };
 
 typedef enum shard_code (*fsm_handler)(struct apply *apply);
@@ -82,6 +84,14 @@ uint32_t message_add_row(struct apply *apply, struct fsm_account *account, struc
                          struct block_row *row, bool is_bulk);
 /* Counters of the mailbox when a message comes (+1) or goes (-1). */
 void message_count_row(struct box *box, const struct block *block, uint32_t index, int sign);
+/* Well formed, and its stage is still there. */
+enum shard_code message_check(struct apply *apply, uint64_t account_id,
+                              const struct new_message *message);
+/* Makes it a message of the mailbox. Returns the UID. */
+uint32_t message_store(struct apply *apply, struct fsm_account *account, struct box *box,
+                       const struct new_message *message);
+void message_note_added(struct apply *apply, struct fsm_account *account, struct box *box,
+                        const struct uid_ranges *uids);
 enum shard_code message_check_room(const struct fsm_account *account, const struct box *box,
                                    uint64_t count, uint64_t bytes);
 /* Keyword names to bits of the mailbox. check: room for the new ones; bits: adds them (effect). */
@@ -119,6 +129,12 @@ enum shard_code body_rows_check(const struct shard_command *command);
 void body_rows_put(struct apply *apply);
 /* The command has no effect: nothing refers to the rows that it, or its entry, brought. */
 void body_rows_discard(struct apply *apply);
+/* The body of a copy that is not wanted, and its stage. */
+void body_rows_drop(struct apply *apply, uint64_t account_id, const struct new_message *message);
+
+/* ---- copies held for a decision (delivery.c) ---- */
+bool held_is_of(struct apply *apply, uint64_t account_id, struct vy_bytes delivery_id,
+                struct vy_bytes email_id);
 
 /* ---- change records ---- */
 void change_note(struct apply *apply, struct box *box, uint64_t modseq, enum change_kind kind,
@@ -143,7 +159,10 @@ void erase_account(struct apply *apply, uint64_t account_id);
     X(stage)                                                                                       \
     X(stage_end)                                                                                   \
     X(fence)                                                                                       \
-    X(purge)
+    X(purge)                                                                                       \
+    X(hold)                                                                                        \
+    X(held_end)                                                                                    \
+    X(decide)
 #define X(member) enum shard_code fsm_##member(struct apply *apply);
 FSM_HANDLERS(X)
 #undef X

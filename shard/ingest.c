@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "replica/replica.h"
 #include "shard/service_private.h"
+#include <openssl/evp.h>
 
 static uint64_t announced_bytes(const struct ingest *ingest)
 {
@@ -450,6 +451,7 @@ void method_ingest_end(struct call *call)
         struct mime_structure unused;
         vy_ignore(mime_parser_finish(ingest->parser, &unused), "the message was given up");
     }
+    EVP_MD_CTX_free(ingest->digest);
     vy_buf_deinit(&ingest->in);
     vy_buf_deinit(&ingest->piece);
     vy_buf_deinit(&ingest->head);

@@ -28,6 +28,7 @@
 #define INGEST_ROWS_BYTES_MAX (640U * 1024U)   /* summaries, in the command */
 #define INGEST_STAGE_KEEP_MS (60U * 60U * 1000U)
 #define INGEST_PARSE_BYTES_MAX (12U * 1024U * 1024U)
+#define INGEST_DIGEST_BYTES 32U
 #define INGEST_MESSAGES_MAX 256U /* of one MULTIAPPEND */
 
 /* One stored email to be: a message of APPEND, or a recipient's copy. */
@@ -37,6 +38,10 @@ struct ingest_copy {
     struct account_entry *entry; /* referenced by a delivery */
     const struct seal_keys *keys;
     struct vy_bytes prefix; /* header lines of this copy alone */
+    /* Of a delivery: what a retry of it has in common beside the message. Empty: no token. */
+    struct vy_bytes envelope;
+    bool has_retry_token;
+    uint8_t retry_token[SHARD_HASH_BYTES];
     uint8_t email_id[SHARD_ID_BYTES];
     uint64_t size_bytes;
     uint32_t crc;
@@ -82,6 +87,8 @@ struct ingest {
     struct vy_arena build;      /* one summary at a time */
     struct mime_parser *parser; /* in `parse` */
     struct mime_structure structure;
+    struct evp_md_ctx_st *digest; /* owned: SHA-256 of a delivery's bytes, prefixes left out */
+    uint8_t body_digest[INGEST_DIGEST_BYTES];
     uint32_t *chunk_bytes; /* arena; [0] without prefix */
     uint32_t chunk_count;
 

@@ -6,6 +6,8 @@
 #include "shard/read.h"
 #include "shard/service.h"
 #include "shard/service_private.h"
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #define SLIM_FIELD_BYTES_MAX 128U
 
@@ -53,6 +55,33 @@ static struct vy_err note_chunk(struct ingest *ingest)
     return vy_ok();
 }
 
+/* What was received of a delivery, without what is put in front of it here. */
+static struct vy_err digest_piece(struct ingest *ingest)
+{
+    const struct vy_bytes piece =
+        vy_bytes_from(vy_buf_bytes(&ingest->piece), ingest->is_first ? ingest->gap : 0);
+    unsigned len = 0;
+
+    if (ingest->copies[0].envelope.len == 0) {
+        return vy_ok(); /* APPEND */
+    }
+    if (ingest->is_first && ingest->is_last) {
+        (void)SHA256(piece.data, piece.len, ingest->body_digest);
+        return vy_ok();
+    }
+    bool is_done = true;
+    if (ingest->digest == NULL) {
+        ingest->digest = EVP_MD_CTX_new();
+        is_done =
+            ingest->digest != NULL && EVP_DigestInit_ex(ingest->digest, EVP_sha256(), NULL) == 1;
+    }
+    is_done = is_done && EVP_DigestUpdate(ingest->digest, piece.data, piece.len) == 1;
+    if (is_done && ingest->is_last) {
+        is_done = EVP_DigestFinal_ex(ingest->digest, ingest->body_digest, &len) == 1;
+    }
+    return is_done ? vy_ok() : vy_error(VY_CODE_NOMEM, "digest of a delivery");
+}
+
 /* The structure is the first copy's; the others differ in the length of their prefix alone. */
 static struct vy_err scan_piece(struct ingest *ingest)
 {
@@ -64,6 +93,7 @@ static struct vy_err scan_piece(struct ingest *ingest)
     }
     mime_parser_feed(ingest->parser, step_text(ingest, first));
     VY_TRY(note_chunk(ingest));
+    VY_TRY(digest_piece(ingest));
     return ingest->is_last ? finish_parsing(ingest) : vy_ok();
 }
 
@@ -125,6 +155,28 @@ static void hash_thread(struct ingest_copy *copy, const struct summary *summary)
     while (count > 0 && copy->hash_count < SHARD_THREAD_HASHES_MAX) {
         add_hash(copy, ids[--count]);
     }
+}
+
+/* ---- retries ---- */
+
+/*
+ * The same envelope, Message-ID and bytes are the same delivery, sent again (P3). The Message-ID is
+ * among the bytes; without one a message has no name, and two that look alike may be two. Keyed, so
+ * that nobody without the account's key can tell what was delivered.
+ */
+static void make_retry_token(const struct ingest *ingest, struct ingest_copy *copy)
+{
+    uint8_t digest[INGEST_DIGEST_BYTES];
+    uint8_t both[2 * INGEST_DIGEST_BYTES];
+
+    copy->has_retry_token = copy->envelope.len > 0 && !copy->no_message_id;
+    if (!copy->has_retry_token) {
+        return;
+    }
+    (void)SHA256(copy->envelope.data, copy->envelope.len, digest);
+    memcpy(both, digest, sizeof(digest));
+    memcpy(both + sizeof(digest), ingest->body_digest, sizeof(digest));
+    seal_hash(copy->keys, SEAL_HASH_DELIVERY, vy_bytes(both, sizeof(both)), copy->retry_token);
 }
 
 /* ---- rows ---- */
@@ -190,6 +242,7 @@ static struct vy_err build_row(struct ingest *ingest, const struct ingest_copy *
     VY_TRY(summary_build(&ingest->build, &structure, head, &summary));
     copy->size_bytes = structure.size_bytes;
     hash_thread(copy, &summary);
+    make_retry_token(ingest, copy);
     if (is_slim) {
         slim_summary(&summary);
     }

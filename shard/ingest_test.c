@@ -394,6 +394,103 @@ static void p3_a_lost_answer_is_asked_for_again(void **state)
     assert_int_equal(rows(SHARD_EMAIL), 2);
 }
 
+/* ---- P3: a client that lost the answer sends again, over another connection ---- */
+
+#define NAMED "Message-ID: <one@far.test>\r\nSubject: x\r\n\r\n"
+
+struct attempt {
+    const char *body;
+    const char *address;
+    const char *reverse_path;
+    const char *scope;
+};
+
+static struct vy_err attempt(const struct attempt *given, struct vy_bytes body)
+{
+    const struct deliver_recipient recipient = {
+        .account_id = 5, .account_epoch = 1, .address = vy_cstr(given->address)};
+    const struct message_deliver_request request = {
+        .recipients_count = 1,
+        .recipients = &recipient,
+        .reverse_path = vy_cstr(given->reverse_path),
+        .retry_scope = vy_cstr(given->scope),
+        .trace_headers = VY_LIT("Received: at another time\r\n"),
+    };
+    struct message_deliver_reply reply;
+
+    VY_TRY(shard_local_call(r.local, METHOD_SHARD_MESSAGE_DELIVER, NULL, &request, body, &reply,
+                            NULL));
+    assert_int_equal(reply.results[0].outcome, DELIVER_OUTCOME_STORED);
+    return vy_ok();
+}
+
+static void p3_only_the_same_name_envelope_and_bytes_are_a_retry(void **state)
+{
+    static const struct attempt first = {NAMED "body", "a@dev.test", "s@far.test", ""};
+    static const struct attempt others[] = {
+        {NAMED "Body",     "a@dev.test", "s@far.test",  "" },
+        {NAMED "body\r\n", "a@dev.test", "s@far.test",  "" },
+        {NAMED "body",     "b@dev.test", "s@far.test",  "" },
+        {NAMED "body",     "a@dev.test", "t@far.test",  "" },
+        {NAMED "body",     "a@dev.test", "",            "" },
+        {NAMED "body",     "a@dev.test", "s@far.test",  "7"},
+        {NAMED "body",     "a@dev.tes",  "ts@far.test", "" },
+    };
+    size_t stored = 1;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_false(vy_failed(attempt(&first, vy_cstr(first.body))));
+        assert_int_equal(rows(SHARD_EMAIL), stored);
+    }
+    for (size_t i = 0; i < VY_COUNT_OF(others); i++) {
+        assert_false(vy_failed(attempt(&others[i], vy_cstr(others[i].body))));
+        assert_int_equal(rows(SHARD_EMAIL), ++stored);
+    }
+    assert_false(vy_failed(attempt(&first, vy_cstr(first.body))));
+    assert_int_equal(rows(SHARD_EMAIL), stored);
+    assert_int_equal(rows(SHARD_BODY), stored);
+    const struct service_stats *stats = service_stats(r.local->service);
+    assert_int_equal(stats->copies_repeated, 3);
+    assert_int_equal(stats->messages_stored, stored);
+}
+
+static void p3_messages_without_a_name_are_never_taken_for_one(void **state)
+{
+    static const char *const bodies[] = {"Subject: x\r\n\r\nbody", "Message-ID:\r\n\r\nbody", ""};
+
+    (void)state;
+    for (size_t i = 0; i < VY_COUNT_OF(bodies); i++) {
+        const struct attempt unnamed = {bodies[i], "a@dev.test", "s@far.test", ""};
+        assert_false(vy_failed(attempt(&unnamed, vy_cstr(bodies[i]))));
+        assert_false(vy_failed(attempt(&unnamed, vy_cstr(bodies[i]))));
+        assert_int_equal(rows(SHARD_EMAIL), 2 * (i + 1));
+    }
+}
+
+/* Staged in chunks: the last byte decides as the first does, and nothing of a retry stays. */
+static void p3_a_long_message_is_known_again_too(void **state)
+{
+    static const struct attempt long_one = {"", "a@dev.test", "s@far.test", ""};
+    const size_t len = 700000;
+    uint8_t *bytes = test_malloc(len);
+
+    (void)state;
+    memset(bytes, 'x', len);
+    memcpy(bytes, NAMED, sizeof(NAMED) - 1);
+    assert_false(vy_failed(attempt(&long_one, vy_bytes(bytes, len))));
+    const size_t chunks = rows(SHARD_BODY);
+    assert_false(vy_failed(attempt(&long_one, vy_bytes(bytes, len))));
+    assert_int_equal(rows(SHARD_EMAIL), 1);
+    assert_int_equal(rows(SHARD_BODY), chunks);
+    assert_int_equal(rows(SHARD_STAGE), 0);
+    bytes[len - 1] = 'y';
+    assert_false(vy_failed(attempt(&long_one, vy_bytes(bytes, len))));
+    assert_int_equal(rows(SHARD_EMAIL), 2);
+    assert_int_equal(rows(SHARD_BODY), 2 * chunks);
+    test_free(bytes);
+}
+
 static void many_copies_are_staged(void **state)
 {
     uint64_t accounts[90];
@@ -526,11 +623,14 @@ static void missing_memory_stores_nothing(void **state)
 {
     const uint64_t accounts[] = {5};
     const struct deliver_recipient recipient = {.account_id = 5, .account_epoch = 1};
-    const struct message_deliver_request request = {.recipients_count = 1,
-                                                    .recipients = &recipient};
     struct message_deliver_reply reply;
     const struct vy_bytes body = reads_generate(&r, &r.local->rng.base);
     uint64_t n = 1;
+    const struct message_deliver_request request = {
+        .recipients_count = 1,
+        .recipients = &recipient,
+        .retry_scope = vy_bytes(&n, sizeof(n)), /* each is another one's, not a retry */
+    };
     size_t stored = 1;
 
     (void)state;
@@ -610,6 +710,9 @@ int main(void)
         TEST(an_unknown_recipient_is_refused_before_the_body),
         TEST(p3_the_same_key_stores_one_copy),
         TEST(p3_a_lost_answer_is_asked_for_again),
+        TEST(p3_only_the_same_name_envelope_and_bytes_are_a_retry),
+        TEST(p3_messages_without_a_name_are_never_taken_for_one),
+        TEST(p3_a_long_message_is_known_again_too),
         TEST(many_copies_are_staged),
         TEST(s12_a_thousand_recipients_fit_into_one_command),
         TEST(a_long_refused_delivery_leaves_nothing),

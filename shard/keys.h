@@ -18,7 +18,8 @@
  * chunk u32              sealed chunk of the message's bytes ref     email id 16, mailbox u64, uid
  * u32   empty: this message holds the email thread  Message-ID hash 16                  ThreadRow:
  * thread id, count stage   stage id 16                         StageRow: a body being uploaded in
- * chunks, until it is committed
+ * chunks, until it is committed held    delivery id 16                      HeldRow: a copy that
+ * waits for the decision of several groups
  */
 #include "base/bytes.h"
 
@@ -43,7 +44,8 @@
     X(BODY, "body", erase_range)                                                                   \
     X(REF, "ref", erase_range)                                                                     \
     X(THREAD, "thread", erase_range)                                                               \
-    X(STAGE, "stage", erase_range)
+    X(STAGE, "stage", erase_range)                                                                 \
+    X(HELD, "held", erase_range)
 
 enum shard_family {
 #define X(name, family, erase) SHARD_##name,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands that bring messages: delivery to several accounts at once, and APPEND. */
+/* Messages that come: rows, counters, threads; and APPEND. Delivery is in delivery.c. */
 #include "base/assert.h"
 #include "mail/flags.h"
-#include "proto/shard.pb.h"
 #include "shard/fsm_private.h"
 
 /* ---- counters and quota ---- */
@@ -34,13 +33,14 @@ enum shard_code message_check_room(const struct fsm_account *account, const stru
                                    uint64_t count, uint64_t bytes)
 {
     const struct account_row *row = &account->row;
+    const uint64_t taken = row->used_bytes + row->held_bytes; /* held copies have their room */
 
-    if (row->quota_bytes != 0 &&
-        (bytes > row->quota_bytes || row->used_bytes > row->quota_bytes - bytes)) {
+    if (row->quota_bytes != 0 && (bytes > row->quota_bytes || taken > row->quota_bytes - bytes)) {
         return SHARD_CODE_QUOTA;
     }
     /* The last UID is never given out: UIDNEXT must stay a UID. */
-    return count >= UINT32_MAX - (uint64_t)box->row.uidnext ? SHARD_CODE_LIMIT : SHARD_CODE_DONE;
+    return count + row->held_count >= UINT32_MAX - (uint64_t)box->row.uidnext ? SHARD_CODE_LIMIT
+                                                                              : SHARD_CODE_DONE;
 }
 
 uint32_t message_add_row(struct apply *apply, struct fsm_account *account, struct box *box,
@@ -142,8 +142,8 @@ void thread_leave(struct apply *apply, uint64_t account_id,
 
 /* ---- one new message ---- */
 
-static enum shard_code check_message(struct apply *apply, uint64_t account_id,
-                                     const struct new_message *message)
+enum shard_code message_check(struct apply *apply, uint64_t account_id,
+                              const struct new_message *message)
 {
     struct vy_bytes stage;
 
@@ -164,8 +164,8 @@ static enum shard_code check_message(struct apply *apply, uint64_t account_id,
     return SHARD_CODE_DONE;
 }
 
-static uint32_t store_message(struct apply *apply, struct fsm_account *account, struct box *box,
-                              const struct new_message *message)
+uint32_t message_store(struct apply *apply, struct fsm_account *account, struct box *box,
+                       const struct new_message *message)
 {
     const struct shard_key key = keys_id(account->account_id, message->email_id.data);
     struct block_row row = {
@@ -185,136 +185,10 @@ static uint32_t store_message(struct apply *apply, struct fsm_account *account, 
     return message_add_row(apply, account, box, &row, false);
 }
 
-static void note_added(struct apply *apply, struct fsm_account *account, struct box *box,
-                       const struct uid_ranges *uids)
+void message_note_added(struct apply *apply, struct fsm_account *account, struct box *box,
+                        const struct uid_ranges *uids)
 {
     change_note(apply, box, apply_take_modseq(apply, account), CHANGE_ADDED, uids);
-}
-
-/* ---- delivery ---- */
-
-/* Where one recipient's copy goes, decided before anything is written. */
-struct target {
-    struct fsm_account *account;
-    struct box *box;
-    uint64_t pending_bytes; /* of earlier recipients of this command in the same account */
-    uint64_t pending_count;
-};
-
-static struct box *delivery_box(struct apply *apply, const struct fsm_account *account,
-                                struct vy_bytes hash)
-{
-    struct box *box = NULL;
-
-    if (hash.len == SHARD_HASH_BYTES) {
-        box = apply_find_box(apply, account->account_id, hash);
-    }
-    /* A mailbox that went away meanwhile: mail is not lost for it. */
-    if (box == NULL || box->row.no_select) {
-        box = apply_open_box(apply, account->account_id, account->row.inbox_id);
-    }
-    return box;
-}
-
-static enum shard_code check_delivery(struct apply *apply, const struct new_delivery *delivery,
-                                      const struct target *targets, size_t index,
-                                      struct target *out)
-{
-    enum shard_code code =
-        apply_open_account(apply, delivery->account_id, delivery->account_epoch, &out->account);
-
-    if (code != SHARD_CODE_DONE) {
-        return code;
-    }
-    out->box = delivery_box(apply, out->account, delivery->name_hash);
-    if (out->box == NULL) {
-        return SHARD_CODE_NO_ACCOUNT;
-    }
-    code = check_message(apply, delivery->account_id, delivery->message);
-    if (code != SHARD_CODE_DONE) {
-        return code;
-    }
-    for (size_t i = 0; i < index; i++) {
-        if (targets[i].account == out->account) {
-            out->pending_bytes = targets[i].pending_bytes;
-            out->pending_count = targets[i].pending_count;
-        }
-    }
-    out->pending_bytes += delivery->message->size_bytes;
-    out->pending_count++;
-    return message_check_room(out->account, out->box, out->pending_count, out->pending_bytes);
-}
-
-static uint32_t outcome_of(enum shard_code code)
-{
-    switch (code) {
-    case SHARD_CODE_DONE:
-        return DELIVER_OUTCOME_STORED;
-    case SHARD_CODE_QUOTA:
-        return DELIVER_OUTCOME_OVER_QUOTA;
-    case SHARD_CODE_NO_ACCOUNT:
-    case SHARD_CODE_STALE:
-        return DELIVER_OUTCOME_NO_ACCOUNT;
-    case SHARD_CODE_NOT_FOUND:
-    case SHARD_CODE_EXISTS:
-    case SHARD_CODE_LIMIT:
-    case SHARD_CODE_CONFLICT:
-    case SHARD_CODE_PRECONDITION:
-    case SHARD_CODE_NO_STAGE:
-    case SHARD_CODE_NO_TARGET:
-    case SHARD_CODE_NO_INIT:
-        break;
-    }
-    return DELIVER_OUTCOME_REFUSED;
-}
-
-static void store_delivery(struct apply *apply, const struct new_delivery *delivery,
-                           const struct target *target, struct recipient_result *result)
-{
-    struct uid_ranges uids;
-
-    /* Two recipients may share a mailbox, and a modseq names one change record of it: each gets its
-     * own. */
-    target->account->modseq = 0;
-    result->uid = store_message(apply, target->account, target->box, delivery->message);
-    result->email_id = delivery->message->email_id;
-    uids_init(&uids, apply->arena);
-    uids_add(&uids, result->uid);
-    note_added(apply, target->account, target->box, &uids);
-}
-
-enum shard_code fsm_deliver(struct apply *apply)
-{
-    const struct cmd_deliver *cmd = apply->command->deliver;
-    const size_t count = cmd->recipients_count;
-
-    if (count == 0 || count > SHARD_RECIPIENTS_MAX) {
-        return SHARD_CODE_LIMIT;
-    }
-    struct target *targets = VY_ARENA_ARRAY(apply->arena, count, struct target);
-    struct recipient_result *results = VY_ARENA_ARRAY(apply->arena, count, struct recipient_result);
-    if (targets == NULL || results == NULL) {
-        tx_fail(apply->tx, vy_error(VY_CODE_NOMEM, "check delivery"));
-        return SHARD_CODE_LIMIT;
-    }
-    apply->result->recipients = results;
-    apply->result->recipients_count = count;
-    enum shard_code first_refusal = SHARD_CODE_DONE;
-    for (size_t i = 0; i < count; i++) {
-        const enum shard_code code =
-            check_delivery(apply, &cmd->recipients[i], targets, i, &targets[i]);
-        results[i].account_id = cmd->recipients[i].account_id;
-        results[i].outcome = outcome_of(code);
-        first_refusal = first_refusal == SHARD_CODE_DONE ? code : first_refusal;
-    }
-    /* Nothing is stored unless all are (P2); the outcomes say who refused. */
-    if (first_refusal != SHARD_CODE_DONE) {
-        return first_refusal;
-    }
-    for (size_t i = 0; i < count; i++) {
-        store_delivery(apply, &cmd->recipients[i], &targets[i], &results[i]);
-    }
-    return SHARD_CODE_DONE;
 }
 
 /* ---- APPEND ---- */
@@ -325,7 +199,7 @@ static enum shard_code check_append(struct apply *apply, const struct cmd_append
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < cmd->messages_count; i++) {
-        enum shard_code code = check_message(apply, account->account_id, &cmd->messages[i]);
+        enum shard_code code = message_check(apply, account->account_id, &cmd->messages[i]);
         if (code == SHARD_CODE_DONE) {
             code = keywords_check(apply, box, cmd->messages[i].keywords,
                                   cmd->messages[i].keywords_count);
@@ -362,9 +236,9 @@ enum shard_code fsm_append(struct apply *apply)
     }
     uids_init(&uids, apply->arena);
     for (size_t i = 0; i < cmd->messages_count; i++) {
-        uids_add(&uids, store_message(apply, account, box, &cmd->messages[i]));
+        uids_add(&uids, message_store(apply, account, box, &cmd->messages[i]));
     }
-    note_added(apply, account, box, &uids);
+    message_note_added(apply, account, box, &uids);
     mailbox_fill_result(apply, box);
     if (vy_failed(uids_encode_arena(&uids, apply->arena, &apply->result->uids))) {
         tx_fail(apply->tx, vy_error(VY_CODE_NOMEM, "encode uids"));

@@ -7,7 +7,8 @@ static const char *const method_names[] = {
     "mailbox_list",    "mailbox_create", "mailbox_delete", "mailbox_rename", "mailbox_subscribe",
     "mailbox_open",    "mailbox_close",  "mailbox_sync",   "message_store",  "message_copy",
     "message_expunge", "message_fetch",  "message_search", "message_append", "message_deliver",
-    "quota",           "account_watch",  "account_fence",  "status"};
+    "quota",           "account_watch",  "account_fence",  "status",         "delivery_end",
+    "delivery_ask"};
 
 static const struct vy_metric_spec seconds_spec = {
     .name = "volary_shard_call_seconds",
@@ -27,12 +28,20 @@ static const struct named counters[] = {
     {"volary_shard_calls_failed_total",      "Calls that ended with an error.",            offsetof(struct service_stats, calls_failed)},
     {"volary_shard_messages_stored_total",   "Messages stored by delivery and APPEND.",    offsetof(struct service_stats, messages_stored)},
     {"volary_shard_stored_bytes_total",      "Bytes of messages stored.",                  offsetof(struct service_stats, messages_stored_bytes)},
+    {"volary_shard_copies_repeated_total", "Copies of deliveries that were there already: a client or frontend sent again.", offsetof(struct service_stats, copies_repeated)},
+    {"volary_shard_copies_held_total",     "Copies held for a delivery to several groups.", offsetof(struct service_stats, copies_held)},
+    {"volary_shard_copies_released_total", "Held copies that became messages.",             offsetof(struct service_stats, copies_released)},
+    {"volary_shard_copies_dropped_total",  "Held copies of deliveries that were refused.",  offsetof(struct service_stats, copies_dropped)},
+    {"volary_shard_copies_abandoned_total", "Held copies dropped because no decision could be had.", offsetof(struct service_stats, copies_abandoned)},
+    {"volary_shard_deliveries_asked_total", "Times another group was asked how it decided.", offsetof(struct service_stats, deliveries_asked)},
+    {"volary_shard_deliveries_denied_total", "Deliveries refused here because a group asked first.", offsetof(struct service_stats, deliveries_denied)},
     {"volary_shard_purged_rows_total",       "Rows of expunged messages removed for good.", offsetof(struct service_stats, purged_rows)},
     {"volary_shard_checksum_failures_total", "Bodies that did not match their checksum.",  offsetof(struct service_stats, checksum_failures)},
 };
 static const struct named service_gauges[] = {
     {"volary_shard_calls_open", "Calls not answered yet, watches included.", offsetof(struct service_stats, calls_open)},
     {"volary_shard_views_open", "Mailboxes selected by sessions.",           offsetof(struct service_stats, views_open)},
+    {"volary_shard_held_bytes", "Bytes of copies that wait for a decision.", offsetof(struct service_stats, held_bytes)},
 };
 static const struct named replica_gauges[] = {
     {"volary_shard_raft_term",           "Term of the shard's group.",                       offsetof(struct replica_status, term)},

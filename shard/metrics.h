@@ -5,8 +5,8 @@
 #include "replica/replica.h"
 #include "shard/service.h"
 
-#define SHARD_COUNTERS_MAX 8U
-#define SHARD_GAUGES_MAX 16U
+#define SHARD_COUNTERS_MAX 16U
+#define SHARD_GAUGES_MAX 24U
 
 struct shard_metrics {
     struct vy_metric *seconds; /* volary_shard_call_seconds{method}; NULL: no registry */

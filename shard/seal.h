@@ -49,6 +49,11 @@ VY_CHECKED struct vy_err seal_open(const struct seal_keys *keys, struct vy_bytes
                                    struct vy_bytes sealed, struct vy_buf *out);
 
 /* What a hash is of: equal texts of two kinds have unequal hashes. */
-enum seal_hash_kind { SEAL_HASH_MAILBOX = 1, SEAL_HASH_KEYWORD = 2, SEAL_HASH_MESSAGE_ID = 3 };
+enum seal_hash_kind {
+    SEAL_HASH_MAILBOX = 1,
+    SEAL_HASH_KEYWORD = 2,
+    SEAL_HASH_MESSAGE_ID = 3,
+    SEAL_HASH_DELIVERY = 4
+};
 void seal_hash(const struct seal_keys *keys, enum seal_hash_kind kind, struct vy_bytes text,
                uint8_t out[SHARD_HASH_BYTES]);

@@ -71,6 +71,10 @@ static const struct call_method methods[] = {
         .reply_desc = &account_fence_reply_desc, .start = method_fence_start),
     ROW(STATUS, shard_status, META, READS,
         .reply_desc = &shard_status_reply_desc, .start = method_status_start),
+    ROW(DELIVERY_END, delivery_end, DELIVER, WRITES,
+        .reply_desc = &delivery_end_reply_desc, .start = method_delivery_end_start),
+    ROW(DELIVERY_ASK, delivery_ask, DELIVER, WRITES,
+        .reply_desc = &delivery_ask_reply_desc, .start = method_delivery_ask_start),
 };
 /* clang-format on */
 
@@ -107,6 +111,7 @@ static struct vy_err make_parts(struct service *service)
     VY_TRY(views_new(service, &service->views));
     VY_TRY(outlines_new(config->hash_seed, &service->outlines));
     VY_TRY(watches_new(service, &service->watches));
+    VY_TRY(settler_new(service, &service->settler));
     return purger_new(service, &service->purger);
 }
 
@@ -147,6 +152,7 @@ void service_free(struct service *service)
         call->is_busy = false; /* nothing that could come back runs any more */
         call_fail(call, vy_error(VY_CODE_UNAVAILABLE, "shard is stopping"));
     }
+    settler_free(service->settler);
     purger_free(service->purger);
     watches_free(service->watches);
     outlines_free(service->outlines);
@@ -163,7 +169,7 @@ bool service_is_quiet(const struct service *service)
             return false;
         }
     }
-    return purger_is_quiet(service->purger);
+    return purger_is_quiet(service->purger) && settler_is_quiet(service->settler);
 }
 
 /* ---- a call arrives ---- */
@@ -402,6 +408,7 @@ void service_on_leader(struct service *service, bool is_leader)
         outlines_clear(service->outlines);
     }
     purger_on_leader(service->purger, is_leader);
+    settler_on_leader(service->settler, is_leader);
 }
 
 const struct service_stats *service_stats(struct service *service)

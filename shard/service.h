@@ -20,6 +20,14 @@ struct purger;
     300000U                      /* a view that was not told for so long no longer holds content */
 #define SERVICE_CALLS_MAX 65536U /* open at once, watches included; more are BUSY */
 
+/* How a shard asks another group for its decision on a delivery. The callback comes once, from the
+ * loop, perhaps within the call. */
+typedef void (*shard_peer_answer_fn)(void *arg, struct vy_err err, bool is_committed);
+struct shard_peer_ops {
+    void (*ask)(void *peers, uint64_t group_id, const uint8_t delivery_id[SHARD_ID_BYTES],
+                shard_peer_answer_fn done, void *arg);
+};
+
 struct service_config {
     struct vy_loop *loop;
     struct vy_workers *workers;
@@ -30,6 +38,8 @@ struct service_config {
     const struct cluster_key *cluster_key;
     const struct shard_meta_ops *meta_ops;
     void *meta;
+    const struct shard_peer_ops *peer_ops; /* NULL: there is no other group */
+    void *peers;
     uint64_t group_id;
     uint64_t member_id;
     uint64_t view_lease_ms; /* 0: SERVICE_VIEW_LEASE_MS_DEFAULT */
@@ -38,17 +48,25 @@ struct service_config {
     size_t accounts_max; /* keys in memory; 0: 65,536 */
 };
 
-/* For metrics; all but the last two only grow. */
+/* For metrics; all but the last three only grow. */
 struct service_stats {
     uint64_t calls;
     uint64_t calls_denied;
     uint64_t calls_failed;
     uint64_t messages_stored;
     uint64_t messages_stored_bytes;
+    uint64_t copies_repeated;   /* deliveries of what was there already */
+    uint64_t copies_held;       /* for deliveries to several groups */
+    uint64_t copies_released;   /* of those, became messages */
+    uint64_t copies_dropped;    /* of those, went */
+    uint64_t copies_abandoned;  /* of those dropped, because the decider never answered */
+    uint64_t deliveries_asked;  /* by this member, about what it holds */
+    uint64_t deliveries_denied; /* asked about here, and decided "no" */
     uint64_t purged_rows;
     uint64_t checksum_failures;
     uint64_t calls_open;
     uint64_t views_open;
+    uint64_t held_bytes; /* of copies that wait for a decision, as of the last look */
 };
 
 VY_CHECKED struct vy_err service_new(const struct service_config *config, struct service **out);

@@ -4,6 +4,7 @@
 #include "shard/outlines.h"
 #include "shard/purger.h"
 #include "shard/service.h"
+#include "shard/settler.h"
 #include "shard/views.h"
 #include "shard/watches.h"
 
@@ -14,6 +15,7 @@ struct service {
     struct outlines *outlines;     /* owned */
     struct watches *watches;       /* owned */
     struct purger *purger;         /* owned */
+    struct settler *settler;       /* owned */
     struct vy_list calls;          /* of struct call.list */
     uint16_t email_count;          /* of ids made; wraps */
     uint64_t ingest_bytes;         /* windows of the messages that are coming in */
@@ -71,6 +73,8 @@ void method_ingest_data(struct call *call, struct vy_bytes bytes);
 void method_ingest_data_end(struct call *call);
 void method_ingest_cancel(struct call *call);
 void method_ingest_end(struct call *call);
+void method_delivery_end_start(struct call *call);
+void method_delivery_ask_start(struct call *call);
 void method_quota_start(struct call *call);
 void method_watch_start(struct call *call);
 void method_watch_writable(struct call *call);

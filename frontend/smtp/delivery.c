@@ -290,6 +290,7 @@ static void start_call(struct smtp_delivery *d, struct smtp_delivery_call *call,
         .reverse_path = d->plan.reverse_path,
         .size_bytes = d->is_body_over ? body_end(d) : 0,
         .trace_headers = d->plan.trace_headers,
+        .retry_scope = d->plan.retry_scope,
     };
     *out = (struct session_action){
         .kind = SESSION_CALL,

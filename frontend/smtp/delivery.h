@@ -9,9 +9,8 @@
  * In LMTP a recipient that is refused does not refuse the others: the group is asked once more
  * without it. A group stores all or nothing (proto/shard.proto).
  *
- * The key lives as long as the session. A client's own retry on a new connection (P3: the same
- * Message-ID, envelope and body within 15 minutes) needs a token that the group keeps: not here
- * yet.
+ * The key lives as long as the session. A client's own retry on a new connection (P3) is known to
+ * the group, by Message-ID, envelope and bytes (docs/decisions/0006-client-retries.md).
  *
  * Not here yet: one decision for several groups (stage, decide, release; design section 8). Until
  * then a message whose groups disagree is answered 451 and logged as smtp.delivery.partial, and the
@@ -56,10 +55,11 @@ struct smtp_delivery_plan {
     bool is_per_recipient; /* LMTP */
     struct vy_bytes reverse_path;
     struct vy_bytes trace_headers;
-    uint64_t body_deadline_ms; /* monotonic: when the body must be there */
-    uint32_t commit_ms;        /* from the end of the body */
-    uint64_t seed[4];          /* of the session, and ... */
-    uint64_t serial;           /* ... of the message in it: the idempotency key's source */
+    struct vy_bytes retry_scope; /* who sends: only that sender's retry is one (P3) */
+    uint64_t body_deadline_ms;   /* monotonic: when the body must be there */
+    uint32_t commit_ms;          /* from the end of the body */
+    uint64_t seed[4];            /* of the session, and ... */
+    uint64_t serial;             /* ... of the message in it: the idempotency key's source */
 };
 
 struct smtp_delivery {

@@ -73,6 +73,7 @@ static enum smtp_target_result result_of(enum deliver_outcome outcome)
         return SMTP_TARGET_NO_ACCOUNT;
     case DELIVER_OUTCOME_NONE:
     case DELIVER_OUTCOME_REFUSED:
+    case DELIVER_OUTCOME_HELD: /* not asked for */
         break;
     }
     return SMTP_TARGET_REFUSED;

@@ -67,6 +67,10 @@ static struct vy_err prepare(struct smtp_session *s, struct smtp_message *messag
     vy_buf_init(&lines, TRACE_BYTES_MAX);
     smtp_trace_received(&lines, &trace);
     struct vy_err err = keep_lines(s->tx, &lines, &plan->trace_headers);
+    if (!vy_failed(err) && s->is_signed_in) { /* a stranger's forgery is not the account's retry */
+        vy_buf_append_be64(&lines, s->base.account_id);
+        err = keep_lines(s->tx, &lines, &plan->retry_scope);
+    }
     if (!vy_failed(err)) {
         err = add_missing_fields(s, message, &lines);
     }
