@@ -21,6 +21,7 @@ volary_pkg(yaml "yaml-0.1")
 volary_pkg(nghttp2 "libnghttp2>=1.50")
 volary_pkg(utf8proc "libutf8proc")
 volary_pkg(idn2 "libidn2")
+volary_pkg(qrencode "libqrencode")
 volary_pkg(rocksdb "rocksdb>=7.8")
 volary_pkg(jemalloc "jemalloc")
 

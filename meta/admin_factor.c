@@ -146,7 +146,8 @@ static struct vy_err fill_enrolled(struct meta_call *call, struct admin_enroll_f
     bool is_found = false;
     VY_TRY(factor_get(&view, write->account.id, &row, &is_found));
     if (!is_found || row.id != call->result.credential_id || row.state != FACTOR_STATE_PENDING) {
-        return vy_error(VY_CODE_CONFLICT, "the factor was enrolled anew, or confirmed, meanwhile");
+        return vy_error(VY_CODE_PRECONDITION,
+                        "the factor was enrolled anew, or confirmed, meanwhile");
     }
     VY_TRY(factor_open_secret(call, write->account.id, &row, secret));
     while (vy_bytes_find_byte(domain, '@', 0) != SIZE_MAX) {

@@ -222,7 +222,8 @@ static void h19_asking_again_shows_the_same_secret_and_codes(void **state)
     assert_false(vy_failed(confirm(f, code, "confirm", &first)));
     assert_false(vy_failed(confirm(f, code, "confirm", &again)));
     assert_memory_equal(first.recovery, again.recovery, sizeof(first.recovery));
-    assert_int_equal(enroll(f, "enrol", &again).code, VY_CODE_CONFLICT); /* too late to see it */
+    assert_int_equal(enroll(f, "enrol", &again).code,
+                     VY_CODE_PRECONDITION); /* too late to see it */
 }
 
 static void a_dry_run_neither_tries_a_code_nor_enrols(void **state)

@@ -34,6 +34,10 @@ const struct ctl_option_row ctl_options[CTL_OPTION_COUNT] = {
     [CTL_OPTION_SOFT]            = {"--soft",            NULL,      "keep it restorable for delete.retention_s"},
     [CTL_OPTION_WAIT]            = {"--wait",            NULL,      "return when the work is complete"},
     [CTL_OPTION_CASCADE]         = {"--cascade",         NULL,      "leave the aliases and the catch-all that name it"},
+    [CTL_OPTION_NO_QR]           = {"--no-qr",           NULL,      "print no QR code, only the secret and its address"},
+    [CTL_OPTION_NETWORKS]        = {"--networks",        "LIST",    "where it works from: 192.0.2.0/24,2001:db8::/32,.. (anywhere)"},
+    [CTL_OPTION_OVERRIDE]        = {"--override",        NULL,      "without a code, as an administrator; wants --reason"},
+    [CTL_OPTION_KEEP_APP_PASSWORDS] = {"--keep-app-passwords", NULL, "leave the app passwords as they are (they are revoked too)"},
 };
 /* clang-format on */
 
@@ -155,12 +159,15 @@ static struct vy_err take_word(struct ctl_args *args, struct vy_bytes word, stru
 
 /* ---- what the row allows ---- */
 
-static size_t count_params(const char *params, bool *is_open)
+/* least: without those in brackets. */
+static size_t count_params(const char *params, size_t *least, bool *is_open)
 {
     struct vy_bytes rest = vy_cstr(params);
     size_t count = 0;
+    *least = 0;
     while (rest.len > 0) {
-        (void)vy_bytes_cut(&rest, ' ');
+        const struct vy_bytes param = vy_bytes_cut(&rest, ' ');
+        *least += param.data[0] == '[' ? 0 : 1;
         count++;
     }
     *is_open = vy_bytes_ends_with(vy_cstr(params), VY_LIT("..."));
@@ -171,8 +178,9 @@ static struct vy_err check_words(const struct ctl_args *args, struct vy_buf *pro
 {
     const struct ctl_command *command = args->command;
     bool is_open = false;
-    const size_t wanted = count_params(command->params, &is_open);
-    if (args->word_count < wanted) {
+    size_t least = 0;
+    const size_t wanted = count_params(command->params, &least, &is_open);
+    if (args->word_count < least) {
         vy_buf_printf(problem, "%s %s wants %s; try: volaryctl %s %s --help", command->noun,
                       command->verb, command->params, command->noun, command->verb);
         return vy_error(VY_CODE_ARGUMENT, "missing name");
@@ -190,10 +198,10 @@ static struct vy_err check_words(const struct ctl_args *args, struct vy_buf *pro
 
 static struct vy_err check_options(const struct ctl_args *args, struct vy_buf *problem)
 {
-    const uint32_t allowed = args->command->options | CTL_OPTIONS_GLOBAL |
+    const uint64_t allowed = args->command->options | CTL_OPTIONS_GLOBAL |
                              (ctl_command_writes(args->command) ? CTL_OPTIONS_WRITE : 0);
     for (size_t i = 0; i < CTL_OPTION_COUNT; i++) {
-        if (args->has[i] && (allowed & 1U << i) == 0) {
+        if (args->has[i] && (allowed & 1ULL << i) == 0) {
             return refuse(args, problem, vy_cstr(ctl_options[i].name),
                           "is no option of this command");
         }
@@ -202,6 +210,9 @@ static struct vy_err check_options(const struct ctl_args *args, struct vy_buf *p
     if (args->has[CTL_OPTION_OUTPUT] && !vy_bytes_equal(output, VY_LIT("table")) &&
         !vy_bytes_equal(output, VY_LIT("json"))) {
         return refuse(args, problem, output, "is no form of output: table or json");
+    }
+    if (args->has[CTL_OPTION_OVERRIDE] && args->values[CTL_OPTION_REASON].len == 0) {
+        return refuse(args, problem, VY_LIT("--override"), "wants its --reason TEXT");
     }
     if (args->has[CTL_OPTION_PASSWORD_STDIN] && args->has[CTL_OPTION_GENERATE]) {
         return refuse(args, problem, VY_LIT("--generate"), "contradicts --password-stdin");

@@ -37,9 +37,13 @@ enum ctl_option {
     CTL_OPTION_SOFT,
     CTL_OPTION_WAIT,
     CTL_OPTION_CASCADE,
+    CTL_OPTION_NO_QR,
+    CTL_OPTION_NETWORKS,
+    CTL_OPTION_OVERRIDE,
+    CTL_OPTION_KEEP_APP_PASSWORDS,
     CTL_OPTION_COUNT
 };
-#define CTL_BIT(option) (1U << CTL_OPTION_##option)
+#define CTL_BIT(option) (1ULL << CTL_OPTION_##option)
 #define CTL_OPTIONS_GLOBAL                                                                         \
     (CTL_BIT(SERVER) | CTL_BIT(OUTPUT) | CTL_BIT(TIMEOUT) | CTL_BIT(TLS_CA) |                      \
      CTL_BIT(TLS_CERTIFICATE) | CTL_BIT(TLS_KEY) | CTL_BIT(YES) | CTL_BIT(HELP))
@@ -60,7 +64,9 @@ enum ctl_shape {
     CTL_LINES,    /* as LIST, but one object of JSON a line unless --output json */
     CTL_DELETION, /* confirmed first, then a record, or the certificate with --wait */
     CTL_JOB,      /* one job, asked for until it is done */
-    CTL_CHECK     /* a record about the file that is named */
+    CTL_CHECK,    /* a record about the file that is named */
+    CTL_SECRET,   /* of a second factor, with its QR code */
+    CTL_CODES     /* recovery codes, one a line */
 };
 enum ctl_danger {
     CTL_HARMLESS,
@@ -75,6 +81,7 @@ struct ctl_build {
     struct vy_arena *arena;
     const struct admin_write_options *write;
     struct vy_bytes password;       /* from standard input, or empty */
+    struct vy_bytes code;           /* "[CODE]": from the line or standard input, or empty */
     struct vy_bytes token;          /* of DELETION: what the server gave for it */
     struct vy_bytes file;           /* of CHECK: its content */
     uint64_t now_ms;                /* wall clock */
@@ -86,8 +93,8 @@ struct ctl_build {
 struct ctl_command {
     const char *noun;
     const char *verb;
-    const char *params;  /* "NAME", "ALIAS TARGET...", "" */
-    uint32_t options;    /* CTL_BIT, besides the global ones */
+    const char *params;  /* "NAME", "ALIAS TARGET...", "NAME [CODE]", "" */
+    uint64_t options;    /* CTL_BIT, besides the global ones */
     const char *service; /* NULL: there is no such method in this version */
     const char *method;
     struct vy_err (*build)(struct ctl_build *build, void *request); /* @errors ARGUMENT, LIMIT */

@@ -5,7 +5,7 @@
 
 #define DAY_MS (24ULL * 60 * 60 * 1000)
 #define EXPIRES_DAYS_MAX 36500U
-#define PROTOCOLS_MAX 32U
+#define LIST_ITEMS_MAX 32U
 
 /* ---- columns ---- */
 
@@ -21,7 +21,17 @@ static const struct ctl_column account_record[] = {
     {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"state", "State", CTL_TEXT},
     {"disabled_text", "Text", CTL_TEXT}, {"quota_bytes", "Quota", CTL_QUOTA}, {"epoch", "Epoch", CTL_TEXT},
     {"group_id", "Group", CTL_TEXT}, {"slot", "Slot", CTL_TEXT}, {"created_ms", "Created", CTL_TIME},
-    {"restore_until_ms", "Restorable until", CTL_TIME}, {NULL, NULL, CTL_TEXT}};
+    {"restore_until_ms", "Restorable until", CTL_TIME}, {"second_factor", "Second factor", CTL_TEXT},
+    {"app_passwords_only", "App passwords only", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column factor_columns[] = {
+    {"kind", "KIND", CTL_TEXT}, {"state", "STATE", CTL_TEXT}, {"created_ms", "CREATED", CTL_TIME},
+    {"confirmed_ms", "CONFIRMED", CTL_TIME}, {"last_used_ms", "LAST USED", CTL_TIME},
+    {"recovery_codes_left", "RECOVERY CODES LEFT", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column factor_secret_record[] = {
+    {"account", "Account", CTL_TEXT}, {"secret", "Secret", CTL_TEXT}, {"uri", "Address", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column factor_check_record[] = {
+    {"valid", "Valid", CTL_TEXT}, {"method", "Method", CTL_TEXT}, {"recovery_codes_left", "Recovery codes left", CTL_NUMBER},
+    {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column deleted_record[] = {
     {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"state", "State", CTL_TEXT}, {"intent", "Intent", CTL_TEXT},
     {"empty_aliases", "Empty aliases", CTL_TEXT}, {"restore_until_ms", "Restorable until", CTL_TIME}, {NULL, NULL, CTL_TEXT}};
@@ -34,19 +44,21 @@ static const struct ctl_column certificate_record[] = {
 static const struct ctl_column new_account_record[] = {
     {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"password", "Password", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column password_record[] = {
-    {"account", "Account", CTL_TEXT}, {"password", "Password", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+    {"account", "Account", CTL_TEXT}, {"password", "Password", CTL_TEXT},
+    {"revoked_app_passwords", "App passwords revoked", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column alias_columns[] = {
     {"alias", "ALIAS", CTL_TEXT}, {"targets", "TARGETS", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column secret_record[] = {
     {"id", "Id", CTL_TEXT}, {"secret", "Secret", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column app_password_columns[] = {
     {"id", "ID", CTL_TEXT}, {"label", "LABEL", CTL_TEXT}, {"protocols", "PROTOCOLS", CTL_TEXT},
-    {"created_ms", "CREATED", CTL_TIME}, {"expires_ms", "EXPIRES", CTL_TIME}, {"last_used_ms", "LAST USED", CTL_TIME},
+    {"networks", "NETWORKS", CTL_TEXT}, {"created_ms", "CREATED", CTL_TIME}, {"expires_ms", "EXPIRES", CTL_TIME},
+    {"last_used_ms", "LAST USED", CTL_TIME}, {"last_used_ip", "FROM", CTL_TEXT}, {"last_used_protocol", "BY", CTL_TEXT},
     {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column login_columns[] = {
     {"last_ms", "LAST", CTL_TIME}, {"result", "RESULT", CTL_TEXT}, {"count", "COUNT", CTL_TEXT},
     {"protocol", "PROTOCOL", CTL_TEXT}, {"mechanism", "MECHANISM", CTL_TEXT}, {"remote_ip", "FROM", CTL_TEXT},
-    {"tls", "TLS", CTL_TEXT}, {"typed_name", "NAME", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+    {"tls", "TLS", CTL_TEXT}, {"typed_name", "NAME", CTL_TEXT}, {"app_password", "APP PASSWORD", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column member_columns[] = {
     {"group_id", "GROUP", CTL_NUMBER}, {"node", "NODE", CTL_TEXT}, {"role", "ROLE", CTL_TEXT},
     {"address", "ADDRESS", CTL_TEXT}, {"member_id", "MEMBER", CTL_TEXT}, {"term", "TERM", CTL_NUMBER},
@@ -129,14 +141,14 @@ static struct vy_err read_size(struct ctl_build *build, struct vy_bytes text, ui
 static struct vy_err split_list(struct ctl_build *build, struct vy_bytes text,
                                 const struct vy_bytes **out, size_t *out_count)
 {
-    struct vy_bytes *items = VY_ARENA_ARRAY(build->arena, PROTOCOLS_MAX, struct vy_bytes);
+    struct vy_bytes *items = VY_ARENA_ARRAY(build->arena, LIST_ITEMS_MAX, struct vy_bytes);
     struct vy_bytes rest = text;
     size_t count = 0;
     if (items == NULL) {
         return vy_error(VY_CODE_NOMEM, "list");
     }
     while (rest.len > 0) {
-        if (count == PROTOCOLS_MAX) {
+        if (count == LIST_ITEMS_MAX) {
             return refuse(build, text, "has too many items");
         }
         items[count] = vy_bytes_trim(vy_bytes_cut(&rest, ','));
@@ -239,7 +251,10 @@ static struct vy_err build_account_enable(struct ctl_build *build, void *request
 static struct vy_err build_account_password(struct ctl_build *build, void *request)
 {
     *(struct admin_set_password_request *)request = (struct admin_set_password_request){
-        .account = word(build, 0), .password = build->password, .write = build->write};
+        .account = word(build, 0),
+        .password = build->password,
+        .keep_app_passwords = has(build, CTL_OPTION_KEEP_APP_PASSWORDS),
+        .write = build->write};
     return vy_ok();
 }
 
@@ -327,6 +342,8 @@ static struct vy_err build_app_create(struct ctl_build *build, void *request)
         }
         create->expires_ms = build->now_ms + days * DAY_MS;
     }
+    VY_TRY(split_list(build, value(build, CTL_OPTION_NETWORKS), &create->networks,
+                      &create->networks_count));
     return split_list(build, value(build, CTL_OPTION_PROTOCOLS), &create->protocols,
                       &create->protocols_count);
 }
@@ -342,6 +359,65 @@ static struct vy_err build_app_delete(struct ctl_build *build, void *request)
     *(struct admin_delete_app_password_request *)request =
         (struct admin_delete_app_password_request){
             .account = word(build, 0), .id = word(build, 1), .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_app_require(struct ctl_build *build, void *request)
+{
+    const struct vy_bytes state = word(build, 1);
+    const bool is_on = vy_bytes_equal(state, VY_LIT("on"));
+    if (!is_on && !vy_bytes_equal(state, VY_LIT("off"))) {
+        return refuse(build, state, "is neither on nor off");
+    }
+    *(struct admin_set_sign_in_policy_request *)request = (struct admin_set_sign_in_policy_request){
+        .account = word(build, 0), .app_passwords_only = is_on, .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_factor_list(struct ctl_build *build, void *request)
+{
+    ((struct admin_list_factors_request *)request)->account = word(build, 0);
+    return vy_ok();
+}
+
+static struct vy_err build_factor_enroll(struct ctl_build *build, void *request)
+{
+    *(struct admin_enroll_factor_request *)request =
+        (struct admin_enroll_factor_request){.account = word(build, 0), .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_factor_confirm(struct ctl_build *build, void *request)
+{
+    *(struct admin_confirm_factor_request *)request = (struct admin_confirm_factor_request){
+        .account = word(build, 0), .code = build->code, .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_factor_verify(struct ctl_build *build, void *request)
+{
+    *(struct admin_verify_factor_request *)request = (struct admin_verify_factor_request){
+        .account = word(build, 0), .code = build->code, .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_factor_disable(struct ctl_build *build, void *request)
+{
+    *(struct admin_disable_factor_request *)request =
+        (struct admin_disable_factor_request){.account = word(build, 0),
+                                              .code = build->code,
+                                              .overridden = has(build, CTL_OPTION_OVERRIDE),
+                                              .write = build->write};
+    return vy_ok();
+}
+
+static struct vy_err build_factor_codes(struct ctl_build *build, void *request)
+{
+    *(struct admin_renew_recovery_codes_request *)request =
+        (struct admin_renew_recovery_codes_request){.account = word(build, 0),
+                                                    .code = build->code,
+                                                    .overridden = has(build, CTL_OPTION_OVERRIDE),
+                                                    .write = build->write};
     return vy_ok();
 }
 
@@ -397,8 +473,8 @@ const struct ctl_command ctl_commands[] = {
      "  volaryctl account disable ada@example.org --text 'Please call the help desk'\n"},
     {"account", "enable", "NAME", CTL_BIT(BYTES), ACCOUNTS, "SetAccountState", build_account_enable, CTL_RECORD, NULL, account_record, CTL_HARMLESS,
      "Let an account sign in again", "  volaryctl account enable ada@example.org\n"},
-    {"account", "password", "NAME", CTL_BIT(PASSWORD_STDIN) | CTL_BIT(GENERATE), ACCOUNTS, "SetPassword", build_account_password, CTL_RECORD, NULL, password_record, CTL_HARMLESS,
-     "Replace the password and end all sessions; a generated one is printed once",
+    {"account", "password", "NAME", CTL_BIT(PASSWORD_STDIN) | CTL_BIT(GENERATE) | CTL_BIT(KEEP_APP_PASSWORDS), ACCOUNTS, "SetPassword", build_account_password, CTL_RECORD, NULL, password_record, CTL_HARMLESS,
+     "Replace the password, revoke the app passwords, end all sessions; a generated one is printed once",
      "  volaryctl account password ada@example.org\n  volaryctl account password ada@example.org --password-stdin < secret-file\n"},
     {"account", "delete", "NAME", CTL_BIT(SOFT) | CTL_BIT(CASCADE) | CTL_BIT(WAIT), ACCOUNTS, "DeleteAccount", build_account_delete, CTL_DELETION, NULL, deleted_record, CTL_CONFIRMS,
      "Erase an account and all its mail; NAME may be the id of one whose address is gone",
@@ -419,19 +495,35 @@ const struct ctl_command ctl_commands[] = {
      "Limit the size of an account's mail; 0 for no limit",
      "  volaryctl quota set ada@example.org 10GiB\n  volaryctl quota set ada@example.org 0\n"},
 
-    {"apppassword", "create", "NAME", CTL_BIT(LABEL) | CTL_BIT(PROTOCOLS) | CTL_BIT(EXPIRES_DAYS), CREDENTIALS, "CreateAppPassword", build_app_create, CTL_RECORD, NULL, secret_record, CTL_HARMLESS,
+    {"apppassword", "create", "NAME", CTL_BIT(LABEL) | CTL_BIT(PROTOCOLS) | CTL_BIT(EXPIRES_DAYS) | CTL_BIT(NETWORKS), CREDENTIALS, "CreateAppPassword", build_app_create, CTL_RECORD, NULL, secret_record, CTL_HARMLESS,
      "Make a password for one program; it is printed once",
      "  volaryctl apppassword create ada@example.org --label phone\n"
-     "  volaryctl apppassword create ada@example.org --label printer --protocols smtp --expires-days 90\n"},
+     "  volaryctl apppassword create ada@example.org --label printer --protocols smtp --expires-days 90 --networks 192.0.2.0/24\n"},
     {"apppassword", "list", "NAME", 0, CREDENTIALS, "ListAppPasswords", build_app_list, CTL_PART, "app_passwords", app_password_columns, CTL_HARMLESS,
      "Show an account's app passwords, without the secrets", "  volaryctl apppassword list ada@example.org\n"},
     {"apppassword", "delete", "NAME ID", 0, CREDENTIALS, "DeleteAppPassword", build_app_delete, CTL_NOTHING, NULL, NULL, CTL_ASKS,
      "Revoke an app password and end the sessions of the account",
      "  volaryctl apppassword delete ada@example.org 3 --yes\n"},
 
-    {"factor", "enroll", "NAME", 0, ABSENT, CTL_HARMLESS, "Begin with a second factor", "  volaryctl factor enroll ada@example.org\n"},
-    {"factor", "confirm", "NAME CODE", 0, ABSENT, CTL_HARMLESS, "Finish with the first code", "  volaryctl factor confirm ada@example.org 123456\n"},
-    {"factor", "disable", "NAME", 0, ABSENT, CTL_HARMLESS, "Remove the second factor", "  volaryctl factor disable ada@example.org\n"},
+    {"apppassword", "require", "NAME on|off", 0, CREDENTIALS, "SetSignInPolicy", build_app_require, CTL_RECORD, NULL, account_record, CTL_HARMLESS,
+     "Let mail programs sign in with app passwords only, second factor or not", "  volaryctl apppassword require ada@example.org on\n"},
+
+    {"factor", "enroll", "NAME", CTL_BIT(NO_QR), CREDENTIALS, "EnrollFactor", build_factor_enroll, CTL_SECRET, NULL, factor_secret_record, CTL_HARMLESS,
+     "Begin with a second factor: codes of an authenticator app (TOTP)",
+     "  volaryctl factor enroll ada@example.org\n  volaryctl factor enroll ada@example.org --output json\n"},
+    {"factor", "confirm", "NAME [CODE]", 0, CREDENTIALS, "ConfirmFactor", build_factor_confirm, CTL_CODES, NULL, NULL, CTL_HARMLESS,
+     "Make it active by its first code, and print recovery codes once; mail programs then need app passwords",
+     "  volaryctl factor confirm ada@example.org 123456\n"},
+    {"factor", "verify", "NAME [CODE]", 0, CREDENTIALS, "VerifyFactor", build_factor_verify, CTL_RECORD, NULL, factor_check_record, CTL_HARMLESS,
+     "Check a code, which is used up by it; exit 9 when it does not hold", "  volaryctl factor verify ada@example.org 123456\n"},
+    {"factor", "list", "NAME", 0, CREDENTIALS, "ListFactors", build_factor_list, CTL_PART, "factors", factor_columns, CTL_HARMLESS,
+     "Show an account's second factor", "  volaryctl factor list ada@example.org\n"},
+    {"factor", "codes", "NAME [CODE]", CTL_BIT(OVERRIDE), CREDENTIALS, "RenewRecoveryCodes", build_factor_codes, CTL_CODES, NULL, NULL, CTL_HARMLESS,
+     "Print new recovery codes once; the old ones end", "  volaryctl factor codes ada@example.org 123456\n"},
+    {"factor", "disable", "NAME [CODE]", CTL_BIT(OVERRIDE), CREDENTIALS, "DisableFactor", build_factor_disable, CTL_NOTHING, NULL, NULL, CTL_ASKS,
+     "Remove the second factor, by a code, a recovery code or as an administrator",
+     "  volaryctl factor disable ada@example.org 123456\n"
+     "  volaryctl factor disable ada@example.org --override --reason 'phone lost, ticket 7'\n"},
 
     {"login", "list", "NAME", CTL_BIT(LIMIT), CREDENTIALS, "ListLogins", build_login_list, CTL_LIST, "logins", login_columns, CTL_HARMLESS,
      "Show who signed in as an account, or tried to", "  volaryctl login list ada@example.org\n"},

@@ -19,10 +19,10 @@ static void append_entry(struct vy_buf *out, const char *name, const char *value
     vy_buf_printf(out, " %s\n", help);
 }
 
-static void write_options(uint32_t options, struct vy_buf *out)
+static void write_options(uint64_t options, struct vy_buf *out)
 {
     for (size_t i = 0; i < CTL_OPTION_COUNT; i++) {
-        if ((options & 1U << i) != 0) {
+        if ((options & 1ULL << i) != 0) {
             append_entry(out, ctl_options[i].name, ctl_options[i].value, ctl_options[i].help,
                          OPTION_COLUMN);
         }
@@ -83,7 +83,7 @@ static void write_command(const struct ctl_command *command, struct vy_buf *out)
     if (ctl_command_method(command) == NULL) {
         vy_buf_append_cstr(out, "It is not in this version.\n");
     }
-    const uint32_t own = command->options | (ctl_command_writes(command) ? CTL_OPTIONS_WRITE : 0);
+    const uint64_t own = command->options | (ctl_command_writes(command) ? CTL_OPTIONS_WRITE : 0);
     if (own != 0) {
         vy_buf_append_cstr(out, "\nOptions:\n");
         write_options(own, out);

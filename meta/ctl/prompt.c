@@ -82,6 +82,22 @@ static bool read_hidden(const struct ctl_run *run, uint8_t *out, size_t size, si
     return is_read;
 }
 
+struct vy_err ctl_prompt_code(const struct ctl_run *run, struct vy_secret **out)
+{
+    uint8_t line[CTL_PASSWORD_BYTES_MAX + 2];
+    size_t len = 0;
+    if (isatty(run->in) != 0) {
+        fprintf(run->err, "Code: ");
+        (void)fflush(run->err);
+    }
+    if (!read_line(run->in, line, sizeof(line), &len)) {
+        len = 0;
+    }
+    const struct vy_err err = vy_secret_new(vy_bytes(line, len), out);
+    vy_wipe(line, sizeof(line));
+    return err;
+}
+
 struct vy_err ctl_prompt_password(const struct ctl_run *run, struct vy_secret **out,
                                   struct vy_buf *problem)
 {

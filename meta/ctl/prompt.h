@@ -14,3 +14,5 @@ bool ctl_prompt_confirm(const struct ctl_run *run);
 /* One line, its end cut off. @errors ARGUMENT empty, closed or too long: said in problem */
 VY_CHECKED struct vy_err ctl_prompt_password(const struct ctl_run *run, struct vy_secret **out,
                                              struct vy_buf *problem);
+/* One line, or what comes before the end: a code of a second factor. Empty: none came. */
+VY_CHECKED struct vy_err ctl_prompt_code(const struct ctl_run *run, struct vy_secret **out);

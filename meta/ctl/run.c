@@ -65,10 +65,36 @@ static const char *listed_noun(const struct ctl_command *command)
     return list != NULL && list->params[0] == '\0' ? command->noun : "account";
 }
 
-/* What may help, by the kind of failure. */
-static void hint_for(const struct ctl_work *work, int exit_code, char *out, size_t size)
+#define STATUS_EXHAUSTED 8
+#define STATUS_PRECONDITION 9
+#define STATUS_UNAUTHENTICATED 16
+
+/* False: what helps others helps here too. */
+static bool hint_for_factor(const struct ctl_work *work, int status, char *out, size_t size)
 {
-    switch (exit_code) {
+    switch (status) {
+    case STATUS_EXHAUSTED:
+        (void)snprintf(out, size, "the same command after that time");
+        return true;
+    case STATUS_PRECONDITION:
+        (void)snprintf(out, size, "volaryctl factor list %.*s",
+                       VY_PRI(vy_bytes_slice(work->run->args->words[0], 0, 100)));
+        return true;
+    case STATUS_UNAUTHENTICATED:
+        (void)snprintf(out, size, "the same command with the next code");
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What may help, by the kind of failure. */
+static void hint_for(const struct ctl_work *work, int status, char *out, size_t size)
+{
+    if (strcmp(work->command->noun, "factor") == 0 && hint_for_factor(work, status, out, size)) {
+        return;
+    }
+    switch (ctl_exit_code(status)) {
     case 2:
         (void)snprintf(out, size, "volaryctl %s %s --help", work->command->noun,
                        work->command->verb);
@@ -97,7 +123,7 @@ int ctl_work_fail_answer(struct ctl_work *work, const struct ctl_answer *answer)
     char what[128];
     char hint[160];
     (void)snprintf(what, sizeof(what), "%s %s failed", work->command->noun, work->command->verb);
-    hint_for(work, exit_code, hint, sizeof(hint));
+    hint_for(work, answer->status, hint, sizeof(hint));
     ctl_say_error(work->run->err, vy_cstr(what), vy_buf_bytes(&answer->message), hint,
                   ctl_status_name(answer->status));
     return exit_code;
@@ -321,8 +347,11 @@ int ctl_work_show_one(struct ctl_work *work, const void *reply)
     }
     if (exit_code == CTL_EXIT_OK && valid != NULL && ctl_field_u64(valid, reply) == 0) {
         const struct vy_pb_field *reason = ctl_field_find(work->method->reply, "reason");
-        ctl_say_error(work->run->err, VY_LIT("the certificate does not hold"),
-                      ctl_field_bytes(reason, reply), NULL, "DATA_LOSS");
+        const bool is_code = work->method->reply == &admin_verify_factor_reply_desc;
+        ctl_say_error(
+            work->run->err,
+            is_code ? VY_LIT("the code does not hold") : VY_LIT("the certificate does not hold"),
+            ctl_field_bytes(reason, reply), NULL, is_code ? "UNAUTHENTICATED" : "DATA_LOSS");
         exit_code = CTL_EXIT_CHECK;
     }
     return exit_code;
@@ -412,6 +441,22 @@ static struct vy_err prepare_client(struct ctl_work *work)
     return err;
 }
 
+/* From the command line, or as a line of standard input: a code there is nobody else's to see. */
+static struct vy_err read_code(struct ctl_work *work)
+{
+    const struct ctl_args *args = work->run->args;
+    if (strstr(work->command->params, "[CODE]") == NULL || args->has[CTL_OPTION_OVERRIDE]) {
+        return vy_ok();
+    }
+    if (args->word_count > 1) {
+        work->build.code = args->words[1];
+        return vy_ok();
+    }
+    VY_TRY(ctl_prompt_code(work->run, &work->code));
+    work->build.code = vy_secret_bytes(work->code);
+    return vy_ok();
+}
+
 static struct vy_err prepare(struct ctl_work *work)
 {
     const struct ctl_args *args = work->run->args;
@@ -433,6 +478,7 @@ static struct vy_err prepare(struct ctl_work *work)
         VY_TRY(ctl_prompt_password(work->run, &work->password, &work->problem));
         work->build.password = vy_secret_bytes(work->password);
     }
+    VY_TRY(read_code(work));
     if (work->command->columns != NULL) {
         ctl_table_init(&work->table, work->command->columns, args->has[CTL_OPTION_BYTES],
                        &work->arena);
@@ -464,6 +510,10 @@ static int run_work(struct ctl_work *work)
         return ctl_work_delete(work);
     case CTL_JOB:
         return ctl_work_watch(work);
+    case CTL_SECRET:
+        return ctl_work_enroll(work);
+    case CTL_CODES:
+        return ctl_work_show_codes(work);
     }
     return CTL_EXIT_FAILURE;
 }
@@ -495,6 +545,7 @@ int ctl_run(const struct ctl_run *run)
     const int exit_code = run_work(&work);
     ctl_client_deinit(&work.client);
     vy_secret_free(work.password);
+    vy_secret_free(work.code);
     vy_buf_deinit(&work.text);
     vy_buf_deinit(&work.problem);
     vy_arena_deinit(&work.page_arena);

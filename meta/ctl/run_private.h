@@ -20,6 +20,7 @@ struct ctl_work {
     struct admin_write_options write;
     uint8_t operation_id[OPERATION_ID_BYTES];
     struct vy_secret *password; /* owned; may be NULL */
+    struct vy_secret *code;     /* owned; may be NULL */
     struct vy_buf problem;
     struct vy_buf text; /* of stdout */
     struct ctl_table table;
@@ -36,6 +37,11 @@ int ctl_work_flush_text(struct ctl_work *work);
 /* One call of work->method. *out lives in the page's arena and the answer. */
 int ctl_work_ask_decoded(struct ctl_work *work, struct ctl_answer *answer, void **out);
 int ctl_work_show_one(struct ctl_work *work, const void *reply);
+
+/* ---- second factors (run_factor.c) ---- */
+
+int ctl_work_enroll(struct ctl_work *work);
+int ctl_work_show_codes(struct ctl_work *work);
 
 /* ---- jobs (run_job.c) ---- */
 

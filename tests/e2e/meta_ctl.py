@@ -107,6 +107,23 @@ class Commands(Base):
         self.assertNotIn(made["secret"], json.dumps(row))
         self.fails(2, "label", "apppassword", "create", "app@b.test")
 
+    def test_second_factors(self):
+        name = "factor@b.test"
+        self.meta.ctl_json("account", "create", name)
+        self.assertEqual(self.meta.ctl_json("factor", "list", name), [])
+        self.fails(4, "begin with `factor enroll`.*factor list %s" % name, "factor", "confirm", name, "123456")
+        made = self.meta.ctl_json("factor", "enroll", name)
+        self.assertEqual(list(made), ["account", "secret", "uri"])
+        self.assertRegex(made["secret"], r"\A[A-Z2-7]{32}\Z")  # 160 bits
+        self.assertIn("secret=%s&issuer=b.test" % made["secret"], made["uri"])
+        self.assertEqual([f["state"] for f in self.meta.ctl_json("factor", "list", name)], ["pending"])
+        self.fails(5, "not right.*with the next code", "factor", "confirm", name, stdin="123456 7\n")
+        self.fails(2, "reason", "factor", "disable", name, "--override")
+        self.fails(2, "neither on nor off", "apppassword", "require", name, "perhaps")
+        self.assertEqual(self.meta.ctl("factor", "disable", name), (0, "", ""))  # never confirmed: no code
+        self.fails(4, "no second factor", "factor", "disable", name)
+        self.fails(2, "dry run", "factor", "verify", name, "123456", "--dry-run")
+
     def test_what_shards_must_hear_fails_without_them_and_says_so(self):
         """P17: a disable that the account's group has not heard of is not done."""
         self.meta.ctl_json("account", "create", "off@b.test")
@@ -145,7 +162,7 @@ class Commands(Base):
         self.fails(4, "exists", "domain", "create", "b.test", "--dry-run")
 
     def test_what_is_not_there_yet_says_so(self):
-        for words in (["factor", "enroll", "a@b.test"], ["member", "add", "x"], ["member", "remove", "x", "--yes"]):
+        for words in (["member", "add", "x"], ["member", "remove", "x", "--yes"]):
             self.fails(1, "not in this version", *words)
 
     def test_unicode_names(self):
