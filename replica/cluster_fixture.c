@@ -159,6 +159,7 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
                                           .election_timeout_ms = 200,
                                           .tail_bytes_max = 64 * 1024,
                                           .log_keep_entries = cluster->log_keep_entries,
+                                          .patrol_period_ms = cluster->patrol_period_ms,
                                           .on_fail_stop = on_fail_stop,
                                           .on_fail_stop_arg = node};
     kv_init(&node->fsm);

@@ -58,6 +58,7 @@ struct cluster {
     uint64_t delay_ms_max;
     uint64_t disk_ms_max;
     uint64_t log_keep_entries; /* of nodes started from now on */
+    uint64_t patrol_period_ms; /* likewise */
     uint64_t *leaders;         /* by term: number + 1 */
     size_t leader_terms;
     uint64_t *digests; /* by index; 0: not seen */

@@ -265,6 +265,12 @@ static void deliver(struct replica *replica, uint64_t from, const struct core_me
         read_on_message(replica, from, message);
         return;
     }
+    if (message->kind == CORE_PATROL || message->kind == CORE_PATROL_RESULT) {
+        if (replica->patrol != NULL) {
+            patrol_on_message(replica->patrol, from, message);
+        }
+        return;
+    }
     if (message->count > 0 && writer_queued_bytes(replica->writer) > UNWRITTEN_BYTES_MAX) {
         return; /* the disk is behind; the leader sends it again */
     }

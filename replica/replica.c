@@ -165,6 +165,19 @@ static void take_outcomes(struct replica *replica, struct vy_list *outcomes)
     }
 }
 
+static void take_mark(struct replica *replica, const struct writer_mark *mark)
+{
+    if (mark->index == 0) {
+        return;
+    }
+    if (replica->patrol != NULL && replica_is_running(replica)) {
+        patrol_on_mark(replica->patrol, mark);
+        return;
+    }
+    store_snapshot_free(mark->snapshot);
+    entry_unref(mark->entry);
+}
+
 static void on_writer_done(void *arg)
 {
     struct replica *replica = arg;
@@ -187,6 +200,7 @@ static void on_writer_done(void *arg)
         replica_want_settle(replica);
     }
     take_outcomes(replica, &news.outcomes);
+    take_mark(replica, &news.mark);
     if (news.is_finished && replica->life == REPLICA_LIFE_STOPPING) {
         vy_loop_post(replica->config.loop, on_finish, replica); /* behind all other posts */
     }
@@ -223,6 +237,8 @@ static struct vy_err take_config(struct replica *replica, const struct replica_c
     own->tail_bytes_max = own->tail_bytes_max == 0 ? TAIL_BYTES_MAX : own->tail_bytes_max;
     own->log_keep_entries = own->log_keep_entries == 0 ? LOG_KEEP_ENTRIES : own->log_keep_entries;
     own->log_keep_bytes = own->log_keep_bytes == 0 ? LOG_KEEP_BYTES : own->log_keep_bytes;
+    own->patrol_bytes_per_s =
+        own->patrol_bytes_per_s == 0 ? PATROL_RATE_BYTES : own->patrol_bytes_per_s;
     log_spans_init(&replica->spans, own->log_keep_entries, own->log_keep_bytes);
     replica->log = config->log == NULL ? silent : *config->log;
     replica->log_context[0] = VY_CSTR("raft.group", replica->name);
@@ -276,6 +292,9 @@ static struct vy_err open_all(struct replica *replica, const struct replica_conf
     }
     VY_TRY(make_core(replica));
     VY_TRY(make_writer(replica));
+    if (replica->config.patrol_period_ms > 0) {
+        VY_TRY(patrol_new(replica, &replica->patrol));
+    }
     log_tail_init(&replica->tail, log_loaded_last(&replica->loaded) + 1);
     replica->last_time_ms = replica->loaded.last_time_ms;
     replica->last_time_mono_ms = replica_now_ms(replica);
@@ -337,6 +356,12 @@ struct vy_err replica_start(struct replica *replica)
     return vy_ok();
 }
 
+static void on_patrol_stopped(void *arg)
+{
+    struct replica *replica = arg;
+    writer_finish(replica->writer);
+}
+
 /* In a turn of its own, so that nothing is answered inside replica_stop. */
 static void on_stop(void *arg)
 {
@@ -348,7 +373,11 @@ static void on_stop(void *arg)
         replica->transfer_to = 0;
         replica->transfer_fn(replica->transfer_arg, err);
     }
-    writer_finish(replica->writer);
+    if (replica->patrol == NULL) {
+        on_patrol_stopped(replica);
+        return;
+    }
+    patrol_stop(replica->patrol, on_patrol_stopped, replica);
 }
 
 void replica_stop(struct replica *replica, vy_loop_fn done, void *arg)
@@ -374,6 +403,7 @@ void replica_free(struct replica *replica)
         return;
     }
     VY_ASSERT(replica->life == REPLICA_LIFE_OPEN || replica->life == REPLICA_LIFE_STOPPED);
+    patrol_free(replica->patrol);
     writer_free(replica->writer);
     core_free(replica->core);
     log_tail_deinit(&replica->tail);

@@ -7,6 +7,7 @@
  */
 #include "replica/frame.h"
 #include "replica/store_reason.h"
+#include "replica/patrol.h"
 #include "replica/writer.h"
 
 enum replica_life {
@@ -86,6 +87,8 @@ struct replica {
     uint64_t frame_number;
     struct replica_peer peers[REPLICA_MEMBERS_MAX];
     size_t peer_count;
+
+    struct patrol *patrol; /* owned; NULL: off */
 
     bool is_leader; /* told to the state machine */
     uint64_t leader_term;

@@ -100,6 +100,7 @@ struct store_range {
     struct vy_bytes from; /* first key; empty: the first of the family. Copied */
     struct vy_bytes to;   /* first key beyond; empty: no bound. Copied */
     bool is_reverse;      /* from the last row of the range down */
+    bool is_bulk;         /* reads once and a lot: leaves what others read in the caches */
 };
 /* Stands on the first row in its direction, if there is one. */
 VY_CHECKED struct vy_err store_iter_new(const struct store_reader *reader, unsigned family,

@@ -4,6 +4,8 @@
 
 #include "replica/store_rocks_private.h"
 
+#define ROCKS_BULK_READAHEAD_BYTES (512U * 1024)
+
 struct rocks_iter {
     struct store_iter iter;
     rocksdb_readoptions_t *read; /* owned; RocksDB looks at its bounds as long as it iterates */
@@ -124,6 +126,10 @@ static rocksdb_readoptions_t *new_read_options(const struct rocks_iter *it, uint
         rocksdb_readoptions_set_iterate_upper_bound(read, (const char *)it->range.to.data,
                                                     it->range.to.len);
     }
+    if (it->range.is_bulk) {
+        rocksdb_readoptions_set_fill_cache(read, 0);
+        rocksdb_readoptions_set_readahead_size(read, ROCKS_BULK_READAHEAD_BYTES);
+    }
     rocksdb_readoptions_set_total_order_seek(read, !is_within_prefix(&it->range, prefix_bytes));
     return read;
 }
@@ -139,6 +145,7 @@ struct vy_err rocks_iter_new(struct rocks_store *store, const rocksdb_snapshot_t
     }
     it->iter.ops = &iter_ops;
     it->range.is_reverse = range->is_reverse;
+    it->range.is_bulk = range->is_bulk;
     it->range.from = copy_bound(it->bounds, range->from);
     it->range.to = copy_bound(it->bounds + range->from.len, range->to);
     it->read = new_read_options(it, store->families[family].prefix_bytes, snapshot);

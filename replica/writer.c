@@ -12,6 +12,7 @@
  * expires never piles up. */
 #define EXPIRE_PER_COMMAND 8U
 
+const struct vy_bytes writer_mark_key = VY_LIT("patrol");
 static const struct vy_bytes applied_key = VY_LIT("applied");
 
 struct writer_job {
@@ -132,6 +133,13 @@ static void drop_jobs(struct vy_list *jobs)
     }
 }
 
+static void drop_mark(struct writer_mark *mark)
+{
+    store_snapshot_free(mark->snapshot);
+    entry_unref(mark->entry);
+    *mark = (struct writer_mark){.index = 0};
+}
+
 static void drop_outcomes(struct vy_list *outcomes)
 {
     for (struct vy_list *item; (item = vy_list_pop_front(outcomes)) != NULL;) {
@@ -149,6 +157,7 @@ void writer_free(struct writer *writer)
     }
     drop_jobs(&writer->jobs);
     drop_outcomes(&writer->news.outcomes);
+    drop_mark(&writer->news.mark);
     txn_free(writer->txn);
     log_tail_deinit(&writer->tail);
     vy_buf_deinit(&writer->scratch);
@@ -247,6 +256,7 @@ struct pass {
     uint64_t ticket;
     uint64_t failed_index;
     struct writer_stats stats;
+    struct writer_mark mark; /* the last entry that was applied is one */
 };
 
 static struct vy_err remove_from(struct writer *writer, uint64_t index)
@@ -374,6 +384,16 @@ static struct vy_err apply_entry(struct writer *writer, struct entry *entry, str
     return vy_ok();
 }
 
+/* Takes over the reference. */
+static void note_mark(struct writer *writer, struct entry *entry, struct pass *pass)
+{
+    store_batch_put(txn_batch(writer->txn), REPLICA_FAMILY_SYS, writer_mark_key, entry->body);
+    pass->mark = (struct writer_mark){.index = entry->index,
+                                      .last_index = log_tail_next(&writer->tail) - 1,
+                                      .digest = writer->applied.digest,
+                                      .entry = entry};
+}
+
 static struct vy_err apply_all(struct writer *writer, struct pass *pass)
 {
     const uint64_t first = writer->applied.index;
@@ -388,8 +408,16 @@ static struct vy_err apply_all(struct writer *writer, struct pass *pass)
             VY_TRY(log_read_entry(store_newest(writer->config.store), index, false, &entry));
         }
         const struct vy_err err = apply_entry(writer, entry, pass);
-        entry_unref(entry);
+        const bool is_mark = entry->type == ENTRY_BARRIER && entry->body.len > 0;
+        if (is_mark && !vy_failed(err)) {
+            note_mark(writer, entry, pass);
+        } else {
+            entry_unref(entry);
+        }
         VY_TRY(err);
+        if (is_mark) {
+            break; /* the pass ends here, so that a snapshot shows this moment */
+        }
     }
     pass->failed_index = 0;
     if (writer->applied.index > first) {
@@ -417,6 +445,9 @@ static struct vy_err write_pass(struct writer *writer, struct pass *pass)
         if (writer->config.fsm->ops->on_written != NULL) {
             writer->config.fsm->ops->on_written(writer->config.fsm, writer->applied.index);
         }
+    }
+    if (pass->mark.index > 0) {
+        VY_TRY(store_snapshot_new(writer->config.store, &pass->mark.snapshot));
     }
     log_tail_trim(&writer->tail, writer->applied.index, 0);
     log_tail_trim(&writer->tail, UINT64_MAX, writer->config.tail_bytes_max);
@@ -464,6 +495,10 @@ static void publish(struct writer *writer, struct pass *pass)
     news->ticket = VY_MAX(news->ticket, pass->ticket);
     news->applied = writer->applied;
     move_all(&pass->outcomes, &news->outcomes);
+    if (pass->mark.index > 0) {
+        drop_mark(&news->mark);
+        news->mark = pass->mark;
+    }
     add_stats(&news->stats, &pass->stats);
     tell(writer);
 }
@@ -505,6 +540,7 @@ static void run_pass(struct writer *writer)
     if (vy_failed(err)) {
         writer->has_failed = true;
         drop_outcomes(&pass.outcomes);
+        drop_mark(&pass.mark);
         return;
     }
     writer->apply_to = VY_MAX(writer->apply_to, pass.apply_to);
@@ -603,6 +639,7 @@ void writer_take(struct writer *writer, struct writer_news *out)
     *out = writer->news;
     vy_list_init(&out->outcomes);
     move_all(&writer->news.outcomes, &out->outcomes);
+    writer->news.mark = (struct writer_mark){.index = 0};
     pthread_mutex_unlock(&writer->lock);
 }
 

@@ -51,6 +51,18 @@ struct writer_outcome {
 };
 void writer_outcome_free(struct writer_outcome *outcome);
 
+/* A barrier with a body was applied, and nothing behind it: a snapshot of that moment (patrol.h).
+ */
+struct writer_mark {
+    uint64_t index;      /* 0: none */
+    uint64_t last_index; /* of the log in the snapshot */
+    uint64_t digest;
+    struct store_snapshot *snapshot;
+    struct entry *entry;
+};
+/* Of the row in REPLICA_FAMILY_SYS that keeps the body of the newest one. */
+extern const struct vy_bytes writer_mark_key;
+
 struct writer_stats {
     uint64_t sync_count;
     uint64_t sync_us;
@@ -64,6 +76,7 @@ struct writer_news {
     uint64_t ticket; /* everything up to it is durable */
     struct writer_applied applied;
     struct vy_list outcomes; /* struct writer_outcome, in order; the taker frees them */
+    struct writer_mark mark; /* the newest; snapshot and entry are the taker's */
     struct writer_stats stats;
     bool is_finished;
 };
