@@ -9,6 +9,7 @@
 #include "proto/key_mark.h"
 #include "proto/rpc_server.h"
 #include "replica/group_link.h"
+#include "replica/metrics.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,6 +17,8 @@
 #define WORKER_QUEUE_MAX 256U
 #define METRICS_MS 1000U
 #define DIR_BYTES_MAX 4096U
+
+static const struct replica_metric_row metric_rows[] = {REPLICA_METRIC_ROWS("volary_meta")};
 
 struct meta_role {
     struct role base;
@@ -34,7 +37,7 @@ struct meta_role {
     struct meta_fencer fencer; /* by links */
     struct meta_prober prober; /* by links */
     struct meta_admin_face admin;
-    struct meta_role_metrics metrics;
+    struct replica_metrics metrics;
     bool has_map; /* the cluster's first map was seen here */
     bool is_stopping;
     bool is_stopped; /* nothing is handed to the replica any more */
@@ -103,7 +106,7 @@ static void metrics_on_timer(void *arg)
     struct meta_role *role = arg;
     struct replica_status status;
     replica_get_status(meta_get_replica(role->meta), &status);
-    meta_role_metrics_set(&role->metrics, &status);
+    replica_metrics_set(&role->metrics, &status);
     vy_timer_start(role->metrics_timer, METRICS_MS);
 }
 
@@ -224,7 +227,9 @@ static struct vy_err open_meta(struct meta_role *role)
         .ticket_path = ticket,
         .bootstrap_alone = role->member_count == 1 && ticket == NULL,
         .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
-        .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms")};
+        .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
+        .patrol_period_ms = vy_config_ms(config, "scrub.period_s"),
+        .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second")};
     VY_TRY(meta_open(&meta_config, &replica, &role->meta));
     role->links.meta = role->meta;
     return vy_ok();
@@ -245,7 +250,8 @@ static struct vy_err open_all(struct meta_role *role)
 {
     VY_TRY(find_members(role));
     VY_TRY(data_dir_open(role->env->config, role->env->log, &role->key));
-    VY_TRY(meta_role_metrics_init(role->env->metrics, &role->metrics));
+    VY_TRY(replica_metrics_init(role->env->metrics, metric_rows, VY_COUNT_OF(metric_rows),
+                                &role->metrics));
     VY_TRY(vy_workers_new(WORKER_COUNT, WORKER_QUEUE_MAX, &role->workers));
     role->metrics_timer = vy_timer_new(role->env->loop, metrics_on_timer, role);
     if (role->metrics_timer == NULL) {

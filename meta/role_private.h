@@ -31,20 +31,3 @@ void meta_admin_face_close(struct meta_admin_face *face);
 VY_CHECKED struct vy_err meta_admin_face_identify(const struct meta_admin_face *face,
                                                   const struct grpc_peer *peer,
                                                   struct meta_actor *out);
-
-/* ---- what the replica does, for metrics (role_metrics.c) ---- */
-
-struct meta_role_metrics {
-    struct vy_metric *term; /* NULL: no registry */
-    struct vy_metric *commit_index;
-    struct vy_metric *log_first_index;
-    struct vy_metric *apply_lag;
-    struct vy_metric *is_leader;
-    struct vy_metric *leader_changes;
-    struct vy_metric *elections;
-    struct vy_metric *free_bytes;
-};
-VY_CHECKED struct vy_err meta_role_metrics_init(struct vy_metrics *registry,
-                                                struct meta_role_metrics *out);
-void meta_role_metrics_set(const struct meta_role_metrics *metrics,
-                           const struct replica_status *status);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define TICK_MS 500U
+#define DONE_MS 50U           /* behind a segment: the others are about as fast */
 #define ANSWERS_MS_MAX 30000U /* a member that is silent for longer is left out of this segment */
 
 enum patrol_answer_kind {
@@ -193,7 +194,7 @@ static void tell_difference(struct patrol *patrol, const struct patrol_answer *a
     replica->counts.patrol_problems++;
     vy_log(&replica->log, VY_LOG_ERROR, "replica.patrol.differs",
            VY_HEX("raft.peer", answer->member), VY_U64("raft.index", scan->index),
-           VY_U64("store.family", scan->family));
+           VY_U64("patrol.family", scan->family));
 }
 
 static void compare(struct patrol *patrol)
@@ -217,8 +218,8 @@ static void finish_round(struct patrol *patrol)
     replica->counts.patrol_rounds++;
     vy_log(&replica->log, VY_LOG_INFO, "replica.patrol.ended",
            VY_U64("raft.index", patrol->scan.index),
-           VY_U64("sys.rounds", replica->counts.patrol_rounds),
-           VY_U64("sys.problems", replica->counts.patrol_problems));
+           VY_U64("patrol.rounds", replica->counts.patrol_rounds),
+           VY_U64("patrol.problems", replica->counts.patrol_problems));
 }
 
 static void lead(struct patrol *patrol)
@@ -270,7 +271,7 @@ static void end_scan(struct patrol *patrol)
     if (vy_failed(scan->err)) {
         replica->counts.patrol_problems++;
         vy_log(&replica->log, VY_LOG_ERROR, "replica.patrol.damaged", VY_LOG_ERR(scan->err),
-               VY_U64("raft.index", scan->index), VY_U64("store.family", scan->family));
+               VY_U64("raft.index", scan->index), VY_U64("patrol.family", scan->family));
     }
 }
 
@@ -288,7 +289,7 @@ static void on_slice_done(void *arg)
     if (patrol->scan.is_done) {
         end_scan(patrol);
     }
-    vy_timer_start(patrol->timer, patrol->scan.is_done ? TICK_MS : pause_ms(patrol));
+    vy_timer_start(patrol->timer, patrol->scan.is_done ? DONE_MS : pause_ms(patrol));
 }
 
 static void read_slice(struct patrol *patrol)

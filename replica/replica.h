@@ -243,9 +243,11 @@ enum replica_role {
 };
 struct replica_status {
     enum replica_role role;
+    uint64_t is_leader; /* 1: it leads, whether or not it is ready yet */
     uint64_t term;
     uint64_t commit_index;
     uint64_t applied_index;
+    uint64_t apply_lag; /* commit_index less applied_index */
     uint64_t persisted_index;
     uint64_t last_index;
     uint64_t log_first_index;   /* of the log on disk: everything before it was cut */

@@ -36,6 +36,8 @@ void replica_get_status(const struct replica *replica, struct replica_status *ou
     out->term = core_term(replica->core);
     out->commit_index = core_commit_index(replica->core);
     out->applied_index = replica->applied.index;
+    out->is_leader = out->role == REPLICA_ROLE_LEADER ? 1 : 0;
+    out->apply_lag = out->commit_index - VY_MIN(out->commit_index, out->applied_index);
     out->persisted_index = core_persisted_index(replica->core);
     out->last_index = log_tail_next(&replica->tail) - 1;
     out->log_first_index = replica->spans.base + 1;

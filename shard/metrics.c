@@ -43,26 +43,10 @@ static const struct named service_gauges[] = {
     {"volary_shard_views_open", "Mailboxes selected by sessions.",           offsetof(struct service_stats, views_open)},
     {"volary_shard_held_bytes", "Bytes of copies that wait for a decision.", offsetof(struct service_stats, held_bytes)},
 };
-static const struct named replica_gauges[] = {
-    {"volary_shard_raft_term",           "Term of the shard's group.",                       offsetof(struct replica_status, term)},
-    {"volary_shard_raft_commit_index",   "Entries that a majority has.",                     offsetof(struct replica_status, commit_index)},
-    {"volary_shard_raft_applied_index",  "Entries applied here.",                            offsetof(struct replica_status, applied_index)},
-    {"volary_shard_raft_log_first_index", "First entry of the log on disk; those before were cut.", offsetof(struct replica_status, log_first_index)},
-    {"volary_shard_raft_log_bytes",       "Bytes of the log on disk, payloads not counted.",   offsetof(struct replica_status, log_bytes)},
-    {"volary_shard_raft_held_index",      "What all members have on disk, as far as known.",   offsetof(struct replica_status, held_index)},
-    {"volary_shard_raft_queue_bytes",    "Proposals accepted and not answered.",             offsetof(struct replica_status, queue_bytes)},
-    {"volary_shard_raft_leader_changes", "Changes of leader seen since the start.",          offsetof(struct replica_status, leader_changes)},
-    {"volary_shard_raft_elections",      "Elections started by this member.",                offsetof(struct replica_status, elections)},
-    {"volary_shard_raft_syncs",          "Batches written with sync since the start.",       offsetof(struct replica_status, sync_count)},
-    {"volary_shard_disk_free_bytes",     "Free bytes of the file system of data.dir.",       offsetof(struct replica_status, free_bytes)},
-};
 /* clang-format on */
-static const struct vy_metric_spec leader_spec = {.name = "volary_shard_raft_leader",
-                                                  .help = "1 while this member leads.",
-                                                  .kind = VY_METRIC_GAUGE};
+static const struct replica_metric_row replica_rows[] = {REPLICA_METRIC_ROWS("volary_shard")};
 
-#define LEADER_GAUGE (VY_COUNT_OF(service_gauges) + VY_COUNT_OF(replica_gauges))
-_Static_assert(LEADER_GAUGE < SHARD_GAUGES_MAX, "room for every gauge");
+_Static_assert(VY_COUNT_OF(service_gauges) <= SHARD_GAUGES_MAX, "room for every gauge");
 _Static_assert(VY_COUNT_OF(counters) <= SHARD_COUNTERS_MAX, "room for every counter");
 
 static struct vy_err add_named(struct vy_metrics *registry, const struct named *rows, size_t count,
@@ -85,9 +69,7 @@ struct vy_err shard_metrics_init(struct vy_metrics *registry, struct shard_metri
     VY_TRY(add_named(registry, counters, VY_COUNT_OF(counters), VY_METRIC_COUNTER, out->counters));
     VY_TRY(add_named(registry, service_gauges, VY_COUNT_OF(service_gauges), VY_METRIC_GAUGE,
                      out->gauges));
-    VY_TRY(add_named(registry, replica_gauges, VY_COUNT_OF(replica_gauges), VY_METRIC_GAUGE,
-                     out->gauges + VY_COUNT_OF(service_gauges)));
-    VY_TRY(vy_metrics_add(registry, &leader_spec, &out->gauges[LEADER_GAUGE]));
+    VY_TRY(replica_metrics_init(registry, replica_rows, VY_COUNT_OF(replica_rows), &out->replica));
     return vy_metrics_add(registry, &seconds_spec, &out->seconds);
 }
 
@@ -114,8 +96,5 @@ void shard_metrics_set(struct shard_metrics *metrics, const struct service_stats
     for (size_t i = 0; i < VY_COUNT_OF(service_gauges); i++) {
         vy_metric_set(*gauge++, 0, (int64_t)number_at(service, service_gauges[i].offset));
     }
-    for (size_t i = 0; i < VY_COUNT_OF(replica_gauges); i++) {
-        vy_metric_set(*gauge++, 0, (int64_t)number_at(replica, replica_gauges[i].offset));
-    }
-    vy_metric_set(*gauge, 0, replica->role == REPLICA_ROLE_LEADER ? 1 : 0);
+    replica_metrics_set(&metrics->replica, replica);
 }

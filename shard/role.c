@@ -250,6 +250,8 @@ static struct vy_err open_replica(struct shard_role_state *role)
         .fsm = log_replica_fsm(role->log),
         .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
         .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
+        .patrol_period_ms = vy_config_ms(config, "scrub.period_s"),
+        .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second"),
     };
     VY_TRY(replica_open(&replica, &role->replica));
     log_replica_attach(role->log, role->replica, role->env->loop);

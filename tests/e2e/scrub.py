@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stored data is read back in the background; what is damaged is counted and told, never served (P4, F14)."""
+import base64
+import pathlib
+import random
+import re
+import sys
+import unittest
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+import volary
+from wire import Imap, Smtp
+
+
+class Scrub(unittest.TestCase):
+    def metric(self, name):
+        with urllib.request.urlopen("http://%s:%d/metrics" % (volary.HOST, self.server.port("ops")), timeout=10) as page:
+            return int(re.search(r"(?m)^%s (\d+)$" % name, page.read().decode())[1])
+
+    def rounds(self):
+        return self.metric("volary_shard_scrub_rounds_total")
+
+    def test_a_flipped_bit_of_a_body_is_found_and_not_served(self):
+        self.server = volary.Server(env={"VOLARY_SCRUB__PERIOD_S": "1"}).start()
+        noise = random.Random(4).randbytes(300_000)  # does not compress: a file of its own
+        body = b"Subject: damaged\r\n\r\n" + base64.encodebytes(noise).replace(b"\n", b"\r\n")
+        with Smtp(self.server.port("smtp")) as smtp:
+            self.assertTrue(smtp.deliver(volary.ACCOUNT, body).startswith("250"))
+        volary.wait_for("a round of reading", lambda: self.rounds() >= 1)
+        self.assertEqual(self.metric("volary_shard_scrub_problems_total"), 0)
+        self.assertGreater(self.metric("volary_shard_scrub_bytes_total"), 1000)
+        self.assertEqual(self.server.stop(), 0)
+        self.server.restart()  # what is in the write-ahead log becomes files
+        self.assertEqual(self.server.stop(), 0)
+        blobs = sorted((self.server.data / "shard").glob("*.blob"), key=lambda f: f.stat().st_size)
+        whole = bytearray(blobs[-1].read_bytes())
+        whole[len(whole) // 2] ^= 1
+        blobs[-1].write_bytes(whole)
+        self.server.expect_errors()
+        self.server.restart()
+        volary.wait_for("the damage to be counted", lambda: self.metric("volary_shard_scrub_problems_total") >= 1)
+        self.assertIn("event=replica.patrol.damaged", self.server.log.read_text())
+        with Imap(self.server.port("imap"), self.server.account, self.server.password) as imap:
+            imap.command("SELECT INBOX")
+            self.assertNotIn("Subject: damaged", imap.command("FETCH 1 BODY.PEEK[]").text())
+        self.server.stop()
+
+
+if __name__ == "__main__":
+    volary.main()
