@@ -35,7 +35,18 @@ static uint64_t node_wall_ms(struct vy_clock *clock)
 
 /* ---- network ---- */
 
-static void push_packet(struct cluster *cluster, unsigned from, unsigned to, struct vy_bytes frame)
+struct cluster_node *cluster_find_node(struct cluster *cluster, uint64_t id)
+{
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].id == id) {
+            return &cluster->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static void push_packet(struct cluster *cluster, const struct cluster_node *from,
+                        const struct cluster_node *to, struct vy_bytes frame)
 {
     if (cluster->packet_count == cluster->packet_capacity) {
         cluster->packet_capacity = VY_MAX(64U, cluster->packet_capacity * 2);
@@ -47,9 +58,9 @@ static void push_packet(struct cluster *cluster, unsigned from, unsigned to, str
     *packet = (struct cluster_packet){
         .due_ms = now_ms(cluster) + vy_rng_below(&cluster->rng.base, cluster->delay_ms_max + 1),
         .serial = cluster->serial++,
-        .from = from,
-        .to = to,
-        .from_id = FIRST_ID + from,
+        .from = from->number,
+        .to_id = to->id,
+        .from_id = from->id,
         .bytes = malloc(frame.len),
         .len = frame.len};
     assert_non_null(packet->bytes);
@@ -61,16 +72,18 @@ static void transport_send(struct replica_transport *transport, uint64_t member_
 {
     struct cluster_node *node = VY_CONTAINER_OF(transport, struct cluster_node, transport);
     struct cluster *cluster = node->cluster;
-    const unsigned to = (unsigned)(member_id - FIRST_ID);
-    assert_true(member_id >= FIRST_ID && to < cluster->count);
-    assert_string_equal(address, cluster->nodes[to].address);
-    if (cluster->is_cut[node->number][to] ||
+    const struct cluster_node *to = cluster_find_node(cluster, member_id);
+    if (to == NULL) {
+        return; /* its disk is gone */
+    }
+    assert_string_equal(address, to->address);
+    if (cluster->is_cut[node->number][to->number] ||
         cluster_random(cluster, 1000) < cluster->loss_permille) {
         return;
     }
-    push_packet(cluster, node->number, to, frame);
+    push_packet(cluster, node, to, frame);
     if (cluster_random(cluster, 1000) < cluster->repeat_permille) {
-        push_packet(cluster, node->number, to, frame);
+        push_packet(cluster, node, to, frame);
     }
 }
 
@@ -78,8 +91,8 @@ static void deliver(struct cluster *cluster, size_t at)
 {
     const struct cluster_packet packet = cluster->packets[at];
     cluster->packets[at] = cluster->packets[--cluster->packet_count];
-    struct cluster_node *node = &cluster->nodes[packet.to];
-    if (node->replica != NULL && !cluster->is_cut[packet.from][packet.to]) {
+    struct cluster_node *node = cluster_find_node(cluster, packet.to_id);
+    if (node != NULL && node->replica != NULL && !cluster->is_cut[packet.from][node->number]) {
         replica_receive(node->replica, packet.from_id, vy_bytes(packet.bytes, packet.len));
     }
     free(packet.bytes);
@@ -124,20 +137,51 @@ static void on_stopped(void *arg)
     node->is_stopped = true;
 }
 
-static void write_ticket(struct cluster *cluster, struct cluster_node *node)
+static void write_ticket(struct cluster *cluster, struct cluster_node *node, bool is_join)
 {
     struct ticket ticket = {
-        .group_id = 5,
-        .member_id = FIRST_ID + node->number,
-        .peer_count = cluster->count,
-        .cluster_id = {1, 2, 3}
+        .group_id = 5, .member_id = node->id, .cluster_id = {1, 2, 3}
     };
-    for (unsigned i = 0; i < cluster->count; i++) {
-        ticket.peers[i] =
-            (struct replica_member){.id = FIRST_ID + i, .address = cluster->nodes[i].address};
+    if (is_join) {
+        struct replica *leader = cluster_leader(cluster)->replica;
+        ticket.is_join = true;
+        ticket.peer_count = replica_get_members(leader, ticket.peers, REPLICA_MEMBERS_MAX);
+        ticket.peers[ticket.peer_count++] =
+            (struct replica_member){.id = node->id, .address = node->address};
+    }
+    for (unsigned i = 0; i < cluster->count && !is_join; i++) {
+        ticket.peers[ticket.peer_count++] = (struct replica_member){
+            .id = cluster->nodes[i].id, .address = cluster->nodes[i].address};
     }
     snprintf(node->ticket, sizeof(node->ticket), "%s/ticket-%u", cluster->dir, node->number);
     assert_false(vy_failed(ticket_write(node->ticket, &ticket)));
+}
+
+static void on_members(void *arg, const struct replica_member *members, size_t count)
+{
+    struct cluster_node *node = arg;
+    node->is_member = false;
+    for (size_t i = 0; i < count; i++) {
+        node->is_member = node->is_member || members[i].id == node->id;
+    }
+}
+
+/* As meta's map does for shards: who is there, not who votes. */
+static void introduce_all(struct cluster *cluster)
+{
+    struct replica_member members[CLUSTER_NODES_MAX];
+    size_t count = 0;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].id != 0) {
+            members[count++] = (struct replica_member){.id = cluster->nodes[i].id,
+                                                       .address = cluster->nodes[i].address};
+        }
+    }
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].replica != NULL) {
+            assert_false(vy_failed(replica_introduce(cluster->nodes[i].replica, members, count)));
+        }
+    }
 }
 
 void cluster_start_node(struct cluster *cluster, unsigned number)
@@ -153,6 +197,8 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
                                           .loop = &cluster->loop.base,
                                           .fsm = &node->fsm.base,
                                           .transport = &node->transport,
+                                          .on_members = on_members,
+                                          .on_members_arg = node,
                                           .writer_mode = REPLICA_WRITER_MANUAL,
                                           .writer_wake = on_wake,
                                           .writer_wake_arg = node,
@@ -170,6 +216,7 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
     assert_null(node->replica);
     assert_false(vy_failed(replica_open(&config, &node->replica)));
     assert_false(vy_failed(replica_start(node->replica)));
+    introduce_all(cluster);
 }
 
 static void note_persisted(struct cluster_node *node)
@@ -261,7 +308,8 @@ static void check_cut(struct cluster *cluster, struct cluster_node *node)
     node->cuts += status.log_first_index > node->log_first_index && node->log_first_index > 1;
     node->log_first_index = status.log_first_index;
     for (unsigned i = 0; i < cluster->count; i++) {
-        if (status.log_first_index > 1 + cluster->nodes[i].persisted_index) {
+        if (cluster->nodes[i].is_member &&
+            status.log_first_index > 1 + cluster->nodes[i].persisted_index) {
             fail_msg("node %u cut what node %u may need", node->number, i);
         }
     }
@@ -402,6 +450,41 @@ void cluster_wait_call(struct cluster *cluster, const struct call *call, uint64_
 
 /* ---- life ---- */
 
+static void init_node(struct cluster *cluster, unsigned number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    *node = (struct cluster_node){.cluster = cluster, .number = number, .id = cluster->next_id++};
+    node->clock = (struct vy_clock){.mono_ns = node_mono_ns, .wall_ms = node_wall_ms};
+    node->transport.send = transport_send;
+    node->pump_due_ms = UINT64_MAX;
+    snprintf(node->address, sizeof(node->address), "node-%u", (unsigned)node->id);
+    assert_false(vy_failed(store_mem_disk_new(&node->disk)));
+}
+
+struct cluster_node *cluster_new_node(struct cluster *cluster)
+{
+    unsigned number = 0;
+    while (number < cluster->count && cluster->nodes[number].id != 0) {
+        number++;
+    }
+    assert_true(number < CLUSTER_NODES_MAX);
+    cluster->count = VY_MAX(cluster->count, number + 1);
+    init_node(cluster, number);
+    write_ticket(cluster, &cluster->nodes[number], true);
+    return &cluster->nodes[number];
+}
+
+void cluster_lose_node(struct cluster *cluster, unsigned number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    if (node->replica != NULL) {
+        cluster_crash_node(cluster, number);
+    }
+    (void)unlink(node->ticket); /* of one that was never started */
+    store_mem_disk_free(node->disk);
+    *node = (struct cluster_node){.number = number, .pump_due_ms = UINT64_MAX};
+}
+
 struct cluster *cluster_new(unsigned count, uint64_t seed)
 {
     struct cluster *cluster = calloc(1, sizeof(*cluster));
@@ -415,18 +498,12 @@ struct cluster *cluster_new(unsigned count, uint64_t seed)
     cluster->disk_ms_max = 5;
     snprintf(cluster->dir, sizeof(cluster->dir), "/tmp/volary-replica-XXXXXX");
     assert_non_null(mkdtemp(cluster->dir));
+    cluster->next_id = FIRST_ID;
     for (unsigned i = 0; i < count; i++) {
-        struct cluster_node *node = &cluster->nodes[i];
-        node->cluster = cluster;
-        node->number = i;
-        node->clock = (struct vy_clock){.mono_ns = node_mono_ns, .wall_ms = node_wall_ms};
-        node->transport.send = transport_send;
-        node->pump_due_ms = UINT64_MAX;
-        snprintf(node->address, sizeof(node->address), "node-%u", i);
-        assert_false(vy_failed(store_mem_disk_new(&node->disk)));
+        init_node(cluster, i);
     }
     for (unsigned i = 0; i < count; i++) {
-        write_ticket(cluster, &cluster->nodes[i]);
+        write_ticket(cluster, &cluster->nodes[i], false);
         cluster_start_node(cluster, i);
     }
     return cluster;
@@ -438,7 +515,9 @@ void cluster_free(struct cluster *cluster)
         if (cluster->nodes[i].replica != NULL) {
             cluster_stop_node(cluster, i);
         }
-        store_mem_disk_free(cluster->nodes[i].disk);
+        if (cluster->nodes[i].id != 0) {
+            store_mem_disk_free(cluster->nodes[i].disk);
+        }
     }
     for (size_t i = 0; i < cluster->packet_count; i++) {
         free(cluster->packets[i].bytes);

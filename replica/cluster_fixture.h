@@ -11,12 +11,13 @@
 #include "tests/lib/fake_loop.h"
 #include "tests/lib/fake_rng.h"
 
-#define CLUSTER_NODES_MAX 5U
+#define CLUSTER_NODES_MAX 8U
 
 struct cluster;
 struct cluster_node {
     struct cluster *cluster;
     unsigned number;
+    uint64_t id;           /* of the member that lives here; 0: none */
     struct vy_clock clock; /* the cluster's, with a wall clock of its own */
     int64_t wall_offset_ms;
     struct store_mem_disk *disk;
@@ -30,14 +31,15 @@ struct cluster_node {
     uint64_t cuts;            /* times the log was seen to begin later */
     uint64_t log_first_index;
     bool is_stopped;
-    char address[16];
+    bool is_member; /* as the newest entry of its log says */
+    char address[24];
     char ticket[128];
 };
 struct cluster_packet {
     uint64_t due_ms;
     uint64_t serial;
     unsigned from;
-    unsigned to;
+    uint64_t to_id;
     uint64_t from_id;
     uint8_t *bytes; /* owned */
     size_t len;
@@ -59,6 +61,7 @@ struct cluster {
     uint64_t disk_ms_max;
     uint64_t log_keep_entries; /* of nodes started from now on */
     uint64_t patrol_period_ms; /* likewise */
+    uint64_t next_id;          /* of members that join */
     uint64_t *leaders;         /* by term: number + 1 */
     size_t leader_terms;
     uint64_t *digests; /* by index; 0: not seen */
@@ -70,6 +73,12 @@ struct cluster *cluster_new(unsigned count, uint64_t seed);
 void cluster_free(struct cluster *cluster);
 unsigned cluster_random(struct cluster *cluster, unsigned below);
 void cluster_start_node(struct cluster *cluster, unsigned number);
+/* A place for one more member: an empty disk, a new id, and a ticket to join those of the leader.
+ * Not started, and nobody was told. */
+struct cluster_node *cluster_new_node(struct cluster *cluster);
+/* Its disk is gone for good; the place can be used again. */
+void cluster_lose_node(struct cluster *cluster, unsigned number);
+struct cluster_node *cluster_find_node(struct cluster *cluster, uint64_t id); /* NULL: none */
 void cluster_stop_node(struct cluster *cluster, unsigned number);
 /* As a power cut: keeps a random part of what was not synced. */
 void cluster_crash_node(struct cluster *cluster, unsigned number);

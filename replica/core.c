@@ -88,6 +88,7 @@ static struct vy_err note_change(struct core *core, uint64_t index, struct entry
               sizeof(*core->changes))) {
         return vy_error(VY_CODE_NOMEM, "changes of members");
     }
+    core->members_version++;
     core->changes[core->change_count++] =
         (struct core_change){.index = index, .entry = entry_ref(entry)};
     return vy_ok();
@@ -105,6 +106,7 @@ static struct vy_err cut(struct core *core, uint64_t index)
     core->reported = VY_MIN(core->reported, index - 1);
     while (core->change_count > 0 && core->changes[core->change_count - 1].index >= index) {
         entry_unref(core->changes[--core->change_count].entry);
+        core->members_version++;
     }
     return vy_ok();
 }
@@ -151,12 +153,22 @@ static struct vy_err carry_out_entries(struct core *core, const struct raft_upda
     return err;
 }
 
+/* raft answers an append of an earlier term without setting the last index: what lay on the stack
+ * would be sent, and would be taken for an index by one that leads again. */
+static void clear_unset(const struct core *core, struct core_message *message)
+{
+    if (message->kind == CORE_APPEND_RESULT && core->refuses_old) {
+        message->last_index = message->rejected > 0 ? message->rejected - 1 : 0;
+    }
+}
+
 static void send_all(struct core *core, const struct raft_update *update)
 {
     for (unsigned i = 0; i < update->messages.n; i++) {
         struct core_message message;
         if (core_message_of_raft(&update->messages.batch[i], &message)) {
             guard_pre_vote_term(core, &message);
+            clear_unset(core, &message);
             core->config.ops->send(core->config.arg, update->messages.batch[i].server_id, &message);
         } else if (core->config.ops->behind != NULL) {
             core->config.ops->behind(core->config.arg, update->messages.batch[i].server_id);
@@ -371,6 +383,7 @@ struct vy_err core_start(struct core *core, uint64_t now_ms, const struct core_s
 struct vy_err core_tick(struct core *core, uint64_t now_ms)
 {
     struct raft_event event = event_new(RAFT_TIMEOUT, now_ms);
+    guard_disrupt_once(core, now_ms);
     return core_step(core, &event, NULL);
 }
 
@@ -456,6 +469,7 @@ static struct vy_err receive_append(struct core *core, uint64_t now_ms,
                                     struct raft_message *message, struct core_message *append_in)
 {
     guard_rebase(core, append_in);
+    core->refuses_old = append_in->term < core_term(core);
     if (append_in->term >= core_term(core)) {
         core->last_append_ms = now_ms;
     }
@@ -486,7 +500,25 @@ static bool is_acceptable(const struct core *core, uint64_t from,
         message->last_index > core_last_index(core) && message->rejected == 0) {
         return false; /* stores what we never sent */
     }
-    return core_has_member(core, from) && message->term < CORE_TERM_MAX;
+    if (message->term >= CORE_TERM_MAX) {
+        return false;
+    }
+    /* Members may have come that our log does not know yet, the leader among them: the shell says
+     * who may ask. Only members answer. */
+    const bool is_answer = message->kind == CORE_VOTE_RESULT || message->kind == CORE_APPEND_RESULT;
+    return !is_answer || core_has_member(core, from);
+}
+
+static void copy_address(const struct core *core, uint64_t id,
+                         char out[REPLICA_ADDRESS_BYTES_MAX + 1])
+{
+    out[0] = '\0';
+    for (unsigned i = 0; i < core->raft.configuration.n; i++) {
+        const struct raft_server *server = &core->raft.configuration.servers[i];
+        if (server->id == id && strlen(server->address) <= REPLICA_ADDRESS_BYTES_MAX) {
+            memcpy(out, server->address, strlen(server->address) + 1);
+        }
+    }
 }
 
 struct vy_err core_receive(struct core *core, uint64_t now_ms, uint64_t from,
@@ -495,12 +527,8 @@ struct vy_err core_receive(struct core *core, uint64_t now_ms, uint64_t from,
     if (!is_acceptable(core, from, message) || guard_is_stale_rejection(core, from, message)) {
         return vy_ok();
     }
-    const char *address = "";
-    for (unsigned i = 0; i < core->raft.configuration.n; i++) {
-        if (core->raft.configuration.servers[i].id == from) {
-            address = core->raft.configuration.servers[i].address;
-        }
-    }
+    char address[REPLICA_ADDRESS_BYTES_MAX + 1]; /* the members may change between two parts */
+    copy_address(core, from, address);
     struct raft_message raft_message = {.server_id = from, .server_address = address};
     core_message_to_raft(message, &raft_message);
     struct core_message copy = *message;

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The consensus core: libraft's raft_step behind plain events and a table of what it asks for. The
- * only file that includes raft.h, and the place of the eight guards (guard_* in core.c) without
+ * only file that includes raft.h, and the place of the nine guards (core_guard.c) without
  * which 0.22 loses entries or its leader. Knows no disk, no link and no clock; time is an argument.
  *
  * Every call may ask, in this order and before it returns: persist, append, send. What fails with
@@ -32,7 +32,7 @@ struct core_message {
     bool disrupt_leader; /* VOTE */
     bool pre_vote;       /* VOTE, VOTE_RESULT */
     bool is_granted;     /* VOTE_RESULT */
-    uint16_t features;   /* VOTE_RESULT, APPEND_RESULT */
+    uint16_t features;   /* VOTE_RESULT, APPEND_RESULT; not used by us: zero when sent */
     uint16_t capacity;
     uint64_t rejected;   /* APPEND_RESULT: index, or 0 */
     uint64_t prev_index; /* APPEND */
@@ -122,7 +122,7 @@ uint64_t core_applicable(const struct core *core);
 uint64_t core_commit_index(const struct core *core);
 uint64_t core_persisted_index(const struct core *core);
 uint64_t core_last_index(const struct core *core);
-bool core_is_alone(const struct core *core); /* the only voter, and one itself */
+bool core_is_alone(const struct core *core); /* the only member, and a voter */
 bool core_leader(const struct core *core, uint64_t *id, const char **address);
 uint64_t core_transferee(const struct core *core);                          /* 0: none */
 bool core_match_index(const struct core *core, uint64_t id, uint64_t *out); /* as leader */
@@ -130,10 +130,21 @@ size_t core_voters(const struct core *core);
 size_t core_members(const struct core *core, struct replica_member *out, size_t out_max);
 bool core_has_member(const struct core *core, uint64_t id);
 
-/* The body of an entry that sets the members (all of them voters, sorted by id). */
+uint64_t core_members_version(const struct core *core); /* another one: they may have changed */
+/* Index of a change of members that is in the log and not committed; 0: none. */
+uint64_t core_uncommitted_change(const struct core *core);
+/* As leader: sets the members; at most one of them may come, go or become a voter, which is the
+ * caller's care. *index: of the entry, which counts at once and for good once it is committed.
+ * @errors as core_submit; ARGUMENT an id or address twice */
+VY_CHECKED struct vy_err core_set_members(struct core *core, uint64_t now_ms,
+                                          const struct replica_member *members, size_t count,
+                                          uint64_t *index);
+
+/* The body of an entry that sets the members, sorted by id. */
 VY_CHECKED struct vy_err core_encode_members(const struct replica_member *members, size_t count,
                                              struct vy_buf *out);
-/* One member of such a body; out->address is owned: core_member_free. @errors NOT_FOUND, CORRUPT */
-VY_CHECKED struct vy_err core_find_member(struct vy_bytes body, uint64_t id,
-                                          struct replica_member *out);
-void core_member_free(struct replica_member *member);
+/* The members of such a body; their addresses are owned: core_members_free. @errors CORRUPT, LIMIT
+ * more than REPLICA_MEMBERS_MAX */
+VY_CHECKED struct vy_err core_decode_members(struct vy_bytes body, struct replica_member *out,
+                                             size_t *count);
+void core_members_free(struct replica_member *members, size_t count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The eight guards around libraft 0.22.1. Each says what goes wrong without it; the number is its
+ * The nine guards around libraft 0.22.1. Each says what goes wrong without it; the number is its
  * bit in the simulation that found it. core_test.c has a case for each.
  */
 #include "replica/core_private.h"
@@ -105,5 +105,17 @@ void guard_pre_vote_term(const struct core *core, struct core_message *message)
     if (message->kind == CORE_VOTE_RESULT && message->pre_vote && !message->is_granted &&
         core_term(core) > message->term) {
         message->term = core_term(core);
+    }
+}
+
+/* A candidate that a leader had asked to take over begins every further election in the same way:
+ * without a pre-vote, and not to be refused for the sake of a leader. One that was removed
+ * meanwhile would end every leader's term for ever. */
+void guard_disrupt_once(struct core *core, uint64_t now_ms)
+{
+    if (core->is_started && raft_state(&core->raft) == RAFT_CANDIDATE &&
+        core->raft.candidate_state.disrupt_leader && now_ms >= raft_timeout(&core->raft)) {
+        core->raft.candidate_state.disrupt_leader = false;
+        core->raft.candidate_state.in_pre_vote = true;
     }
 }

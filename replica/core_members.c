@@ -24,7 +24,8 @@ size_t core_members(const struct core *core, struct replica_member *out, size_t 
     const struct raft_configuration *members = &core->raft.configuration;
     for (unsigned i = 0; i < members->n && i < out_max; i++) {
         out[i] = (struct replica_member){.id = members->servers[i].id,
-                                         .address = members->servers[i].address};
+                                         .address = members->servers[i].address,
+                                         .is_learner = members->servers[i].role != RAFT_VOTER};
     }
     return members->n;
 }
@@ -63,7 +64,9 @@ static struct vy_err add_sorted(struct raft_configuration *conf,
             return vy_error(VY_CODE_ARGUMENT, "members of a group: an id is zero or twice there");
         }
         last = next->id;
-        if (raft_configuration_add(conf, next->id, next->address, RAFT_VOTER) != 0) {
+        /* STANDBY: gets the log and counts for nothing */
+        const int role = next->is_learner ? RAFT_STANDBY : RAFT_VOTER;
+        if (raft_configuration_add(conf, next->id, next->address, role) != 0) {
             return vy_error(VY_CODE_ARGUMENT, "members of a group: an address is twice there");
         }
     }
@@ -89,7 +92,27 @@ struct vy_err core_encode_members(const struct replica_member *members, size_t c
     return vy_buf_error(out);
 }
 
-struct vy_err core_find_member(struct vy_bytes body, uint64_t id, struct replica_member *out)
+static struct vy_err copy_members(const struct raft_configuration *conf, struct replica_member *out,
+                                  size_t *count)
+{
+    if (conf->n > REPLICA_MEMBERS_MAX) {
+        return vy_error(VY_CODE_LIMIT, "more members than a group may have");
+    }
+    for (unsigned i = 0; i < conf->n; i++) {
+        const char *address = strdup(conf->servers[i].address);
+        if (address == NULL) {
+            core_members_free(out, i);
+            return vy_error(VY_CODE_NOMEM, "address");
+        }
+        out[i] = (struct replica_member){.id = conf->servers[i].id,
+                                         .address = address,
+                                         .is_learner = conf->servers[i].role != RAFT_VOTER};
+    }
+    *count = conf->n;
+    return vy_ok();
+}
+
+struct vy_err core_decode_members(struct vy_bytes body, struct replica_member *out, size_t *count)
 {
     const struct raft_buffer bytes = {.base = (void *)(uintptr_t)body.data, .len = body.len};
     struct raft_configuration conf;
@@ -97,20 +120,46 @@ struct vy_err core_find_member(struct vy_bytes body, uint64_t id, struct replica
     if (raft_configuration_decode(&bytes, &conf) != 0) {
         return vy_error(VY_CODE_CORRUPT, "members in the log");
     }
-    struct vy_err err = vy_error(VY_CODE_NOT_FOUND, "the member is not in its own log");
-    for (unsigned i = 0; i < conf.n; i++) {
-        if (conf.servers[i].id == id) {
-            out->id = id;
-            out->address = strdup(conf.servers[i].address);
-            err = out->address == NULL ? vy_error(VY_CODE_NOMEM, "address") : vy_ok();
-        }
-    }
+    const struct vy_err err = copy_members(&conf, out, count);
     raft_configuration_close(&conf);
     return err;
 }
 
-void core_member_free(struct replica_member *member)
+void core_members_free(struct replica_member *members, size_t count)
 {
-    free((char *)(uintptr_t)member->address);
-    member->address = NULL;
+    for (size_t i = 0; i < count; i++) {
+        free((char *)(uintptr_t)members[i].address);
+        members[i].address = NULL;
+    }
+}
+
+uint64_t core_members_version(const struct core *core)
+{
+    return core->members_version;
+}
+
+uint64_t core_uncommitted_change(const struct core *core)
+{
+    return core->raft.configuration_uncommitted_index;
+}
+
+struct vy_err core_set_members(struct core *core, uint64_t now_ms,
+                               const struct replica_member *members, size_t count, uint64_t *index)
+{
+    struct vy_buf body;
+    struct entry *entry = NULL;
+    vy_buf_init(&body, ENTRY_BODY_BYTES_MAX);
+    struct vy_err err = core_encode_members(members, count, &body);
+    if (!vy_failed(err)) {
+        err = entry_new_raw(core_term(core), ENTRY_CHANGE, vy_buf_bytes(&body), &entry);
+    }
+    vy_buf_deinit(&body);
+    if (!vy_failed(err)) {
+        err = core_submit(core, now_ms, &entry, 1);
+    }
+    if (!vy_failed(err)) {
+        *index = entry->index;
+    }
+    entry_unref(entry);
+    return err;
 }

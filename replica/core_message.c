@@ -21,8 +21,6 @@ bool core_message_of_raft(const struct raft_message *from, struct core_message *
         to->term = from->request_vote_result.term;
         to->is_granted = from->request_vote_result.vote_granted;
         to->pre_vote = from->request_vote_result.pre_vote;
-        to->features = from->request_vote_result.features;
-        to->capacity = from->request_vote_result.capacity;
         return true;
     case RAFT_APPEND_ENTRIES:
         to->kind = CORE_APPEND;
@@ -39,8 +37,6 @@ bool core_message_of_raft(const struct raft_message *from, struct core_message *
         to->term = from->append_entries_result.term;
         to->rejected = from->append_entries_result.rejected;
         to->last_index = from->append_entries_result.last_log_index;
-        to->features = from->append_entries_result.features;
-        to->capacity = from->append_entries_result.capacity;
         return true;
     case RAFT_TIMEOUT_NOW:
         to->kind = CORE_TIMEOUT_NOW;

@@ -30,6 +30,8 @@ struct core {
     struct core_write *writes; /* owned; unfinished, in order */
     size_t write_count;
     size_t write_capacity;
+    uint64_t members_version;
+    bool refuses_old;            /* the append in hand is of an earlier term */
     struct core_change *changes; /* owned; in order; the first may lie before the log */
     size_t change_count;
     size_t change_capacity;
@@ -67,5 +69,7 @@ struct guard_vote {
 void guard_vote_begin(struct core *core, uint64_t now_ms, struct raft_message *message,
                       struct guard_vote *guard);
 void guard_vote_end(struct core *core, struct guard_vote *guard);
+/* 256: who was told to take over at once disrupts the leader once. */
+void guard_disrupt_once(struct core *core, uint64_t now_ms);
 /* 128: a refused pre-vote carries the refuser's term. */
 void guard_pre_vote_term(const struct core *core, struct core_message *message);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core alone, driven by hand: each of the eight guards in the situation that needs it, and the
+ * The core alone, driven by hand: each of the nine guards in the situation that needs it, and the
  * two faults of older libraft that lost entries (promises.md E1; E2 is in replica_group_test.c).
  */
 #include "base/assert.h"
@@ -350,6 +350,36 @@ static void guard_128_a_refused_pre_vote_tells_the_higher_term(void **state)
     desk_free(desk);
 }
 
+/* Found by replica_sim_test's groups that change: a member that was removed after it had been asked
+ * to take over ended the term of every leader for ever. */
+static void guard_256_a_candidate_disrupts_the_leader_once(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 2, (const uint64_t[]){1, 2}, 2, 3, 0);
+    append_from_2(desk, 2, 2, 2, NULL, 0, 2);
+    desk->sent_count = 0;
+    receive(
+        desk, 2,
+        (struct core_message){
+            .kind = CORE_TIMEOUT_NOW, .version = 1, .term = 2, .last_index = 2, .last_term = 2});
+    assert_int_equal(desk->sent_count, 2);
+    assert_int_equal(desk->sent[0].kind, CORE_VOTE);
+    assert_true(desk->sent[0].disrupt_leader);
+    assert_false(desk->sent[0].pre_vote);
+    const uint64_t term = core_term(desk->core);
+    desk->sent_count = 0;
+    for (unsigned i = 0; i < 30 && desk->sent_count == 0; i++) {
+        desk->now_ms += 10; /* nobody answers */
+        assert_false(vy_failed(core_tick(desk->core, desk->now_ms)));
+    }
+    assert_int_equal(desk->sent_count, 2);
+    assert_int_equal(desk->sent[0].kind, CORE_VOTE);
+    assert_false(desk->sent[0].disrupt_leader);
+    assert_true(desk->sent[0].pre_vote);
+    assert_int_equal(core_term(desk->core), term);
+    desk_free(desk);
+}
+
 /* raft-step.md 1: a write that was cut under it does not count, even when it ends later. */
 static void a_write_of_entries_that_were_replaced_is_not_reported(void **state)
 {
@@ -400,6 +430,7 @@ int main(void)
         cmocka_unit_test(guard_32_members_change_only_behind_an_entry_of_the_own_term),
         cmocka_unit_test(guard_64_a_member_that_does_not_vote_yet_still_votes_when_asked),
         cmocka_unit_test(guard_128_a_refused_pre_vote_tells_the_higher_term),
+        cmocka_unit_test(guard_256_a_candidate_disrupts_the_leader_once),
         cmocka_unit_test(a_write_of_entries_that_were_replaced_is_not_reported),
         cmocka_unit_test(messages_that_nobody_honest_sends_change_nothing),
     };

@@ -60,6 +60,14 @@ bool replica_is_cut_behind(const struct replica *replica, uint64_t index)
     return replica->spans.base >= index && replica->ticket_done >= replica->cut_ticket;
 }
 
+/* A new member has nothing: what all had until now is not what all have. */
+void cut_note_entry(struct replica *replica, const struct entry *entry)
+{
+    if (entry->type == ENTRY_CHANGE) {
+        replica->held_index = 0;
+    }
+}
+
 void cut_note_held(struct replica *replica, const struct core_message *message)
 {
     if (message->kind == CORE_APPEND && message->term == core_term(replica->core)) {

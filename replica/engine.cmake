@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The consensus half: core, log, writer, proposals, reads, frames.
 volary_library(replica
-  SOURCES check.c core.c core_cut.c core_guard.c core_members.c core_message.c cut.c entry.c frame.c identity.c lead.c log.c log_spans.c metrics.c patrol.c patrol_scan.c peer.c queue.c read.c replica.c
+  SOURCES check.c core.c core_cut.c core_guard.c core_members.c core_message.c cut.c entry.c frame.c identity.c lead.c log.c log_spans.c members.c metrics.c patrol.c patrol_scan.c peer.c queue.c read.c replica.c
     replica_facts.c scrub.c writer.c
   LINK replica_store base base_io dep::raft Threads::Threads)
 
@@ -10,6 +10,7 @@ if(VOLARY_TESTS)
 endif()
 volary_test(replica_test SOURCES replica_test.c LINK replica_testlib)
 volary_test(replica_group_test SOURCES replica_group_test.c LINK replica_testlib)
+volary_test(replica_member_test SOURCES replica_member_test.c LINK replica_testlib)
 volary_test(replica_log_spans_test SOURCES log_spans_test.c LINK replica_testlib)
 volary_test(replica_core_test SOURCES core_test.c LINK replica_testlib)
 volary_test(replica_rocks_test SOURCES replica_rocks_test.c LINK replica_testlib)

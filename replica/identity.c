@@ -14,6 +14,8 @@
 
 static const struct vy_bytes identity_key = VY_LIT("identity");
 static const struct vy_bytes incarnation_key = VY_LIT("incarnation");
+static const struct vy_bytes join_key =
+    VY_LIT("join"); /* members as of the ticket of a joining one */
 
 struct first_members { /* of a directory that is being filled */
     struct vy_arena arena;
@@ -224,6 +226,22 @@ static struct vy_err check_expected(const struct replica *replica)
     return vy_ok();
 }
 
+/* The log of one that joins is empty: its first entry comes from the others. */
+static struct vy_err put_log(bool is_join, struct vy_bytes members, struct txn *txn,
+                             struct vy_buf *scratch)
+{
+    struct entry *first = NULL;
+    if (is_join) {
+        store_batch_put(txn_batch(txn), REPLICA_FAMILY_SYS, join_key, members);
+        return vy_ok();
+    }
+    VY_TRY(entry_new_raw(1, ENTRY_CHANGE, members, &first));
+    first->index = 1;
+    const struct vy_err err = log_put_entry(txn, first, scratch);
+    entry_unref(first);
+    return err;
+}
+
 /* Identity, first entry, term and applied index: all or nothing. */
 static struct vy_err write_first(struct replica *replica, const struct ticket *ticket)
 {
@@ -231,28 +249,22 @@ static struct vy_err write_first(struct replica *replica, const struct ticket *t
     struct vy_buf members;
     struct vy_buf scratch;
     struct txn *txn = NULL;
-    struct entry *first = NULL;
     vy_buf_init(&members, ENTRY_BODY_BYTES_MAX);
     vy_buf_init(&scratch, ENTRY_BODY_BYTES_MAX);
     struct vy_err err = core_encode_members(ticket->peers, ticket->peer_count, &members);
     if (!vy_failed(err)) {
-        err = entry_new_raw(1, ENTRY_CHANGE, vy_buf_bytes(&members), &first);
-    }
-    if (!vy_failed(err)) {
         err = txn_new(replica->store, &txn);
     }
     if (!vy_failed(err)) {
-        first->index = 1;
         put_identity(txn_batch(txn), &replica->identity);
         log_put_hard(txn_batch(txn), 1, 0);
         writer_put_applied(txn_batch(txn), &applied);
-        err = log_put_entry(txn, first, &scratch);
+        err = put_log(ticket->is_join, vy_buf_bytes(&members), txn, &scratch);
     }
     if (!vy_failed(err)) {
         err = txn_commit(txn, true);
     }
     txn_free(txn);
-    entry_unref(first);
     vy_buf_deinit(&scratch);
     vy_buf_deinit(&members);
     return err;
@@ -303,15 +315,50 @@ static struct vy_err consume_ticket(struct replica *replica)
 
 /* ---- opening ---- */
 
+static struct vy_err load_known(struct replica *replica)
+{
+    struct store_value value = {.is_found = false};
+    VY_TRY(store_get(store_newest(replica->store), REPLICA_FAMILY_SYS, join_key, &value));
+    const struct vy_err err =
+        value.is_found ? core_decode_members(value.bytes, replica->known, &replica->known_count)
+                       : vy_ok();
+    store_value_release(&value);
+    return err;
+}
+
+static const char *find_address(const struct replica *replica, const struct replica_member *members,
+                                size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].id == replica->identity.member_id) {
+            return members[i].address;
+        }
+    }
+    return NULL;
+}
+
+/* As the log began with, or as the ticket said. */
 static struct vy_err load_address(struct replica *replica)
 {
     const struct log_loaded *loaded = &replica->loaded;
-    const struct entry *first =
-        loaded->base.index > 0 ? loaded->base.members : loaded->rows[0].change;
-    struct replica_member member = {.id = 0};
-    VY_TRY(core_find_member(first->body, replica->identity.member_id, &member));
-    replica->address = strdup(member.address);
-    core_member_free(&member);
+    const struct entry *first = loaded->base.index > 0  ? loaded->base.members
+                                : loaded->row_count > 0 ? loaded->rows[0].change
+                                                        : NULL;
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    size_t count = 0;
+    VY_TRY(load_known(replica));
+    if (first == NULL && replica->known_count == 0) {
+        return vy_error(VY_CODE_CORRUPT, "the log does not begin with its members");
+    }
+    if (first != NULL) {
+        VY_TRY(core_decode_members(first->body, members, &count));
+    }
+    const char *address = find_address(replica, members, count);
+    if (address == NULL) {
+        address = find_address(replica, replica->known, replica->known_count);
+    }
+    replica->address = strdup(address == NULL ? "self" : address);
+    core_members_free(members, count);
     return replica->address == NULL ? vy_error(VY_CODE_NOMEM, "address") : vy_ok();
 }
 

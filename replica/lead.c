@@ -108,10 +108,12 @@ static uint64_t furthest_peer(const struct replica *replica)
     uint64_t best = 0;
     uint64_t best_match = 0;
     for (size_t i = 0; i < replica->peer_count; i++) {
+        const struct replica_peer *peer = &replica->peers[i];
         uint64_t match = 0;
-        if (core_match_index(replica->core, replica->peers[i].id, &match) &&
+        if (peer->votes && members_is_heard(replica, peer->id) &&
+            core_match_index(replica->core, peer->id, &match) &&
             (best == 0 || match > best_match)) {
-            best = replica->peers[i].id;
+            best = peer->id;
             best_match = match;
         }
     }
@@ -123,13 +125,14 @@ struct vy_err replica_transfer(struct replica *replica, replica_read_fn callback
     if (!replica_is_leader(replica)) {
         return vy_error(VY_CODE_NOT_LEADER, "hand over");
     }
-    if (core_is_alone(replica->core)) {
-        return vy_error(VY_CODE_NOT_FOUND, "there is no other member");
-    }
     if (replica->transfer_to != 0) {
         return vy_error(VY_CODE_BUSY, "handing over already");
     }
-    replica->transfer_to = furthest_peer(replica);
+    const uint64_t to = furthest_peer(replica);
+    if (to == 0) {
+        return vy_error(VY_CODE_NOT_FOUND, "there is no other voter that answers");
+    }
+    replica->transfer_to = to;
     replica->transfer_fn = callback;
     replica->transfer_arg = arg;
     const struct vy_err err =
@@ -148,6 +151,9 @@ static uint64_t majority_clock(const struct replica *replica, uint64_t wall_ms)
     clocks[count++] = wall_ms;
     for (size_t i = 0; i < replica->peer_count; i++) {
         const struct replica_peer *peer = &replica->peers[i];
+        if (!peer->votes) {
+            continue;
+        }
         const uint64_t passed_ms = replica_now_ms(replica) - peer->heard_mono_ms;
         const uint64_t theirs = peer->wall_ms == 0 ? 0 : peer->wall_ms + passed_ms;
         size_t at = count++;

@@ -295,8 +295,8 @@ struct vy_err log_load(const struct store_reader *reader, struct log_spans *span
         err = store_iter_error(iter);
     }
     store_iter_free(iter);
-    if (!vy_failed(err) && out->base.index == 0 &&
-        (out->row_count == 0 || out->rows[0].change == NULL)) {
+    if (!vy_failed(err) && out->base.index == 0 && out->row_count > 0 &&
+        out->rows[0].change == NULL) {
         err = vy_error(VY_CODE_CORRUPT, "the log does not begin with its members");
     }
     if (vy_failed(err)) {

@@ -47,7 +47,8 @@ static inline uint64_t log_loaded_last(const struct log_loaded *loaded)
 {
     return loaded->base.index + loaded->row_count;
 }
-/* spans is initialised, and filled here. @errors CORRUPT; UNSUPPORTED; IO; NOMEM */
+/* spans is initialised, and filled here. A log without a row and a base is one that was never
+ * filled, or is lost: the caller knows which. @errors CORRUPT; UNSUPPORTED; IO; NOMEM */
 VY_CHECKED struct vy_err log_load(const struct store_reader *reader, struct log_spans *spans,
                                   struct log_loaded *out);
 void log_loaded_deinit(struct log_loaded *loaded);

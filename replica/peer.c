@@ -27,36 +27,82 @@ static struct replica_peer *find_peer(struct replica *replica, uint64_t id)
     return NULL;
 }
 
-void peer_init(struct replica *replica)
+static void add_peer(const struct replica *replica, const struct replica_member *member,
+                     struct replica_peer *peers, size_t *count)
 {
-    struct replica_member members[REPLICA_MEMBERS_MAX];
-    const size_t count = core_members(replica->core, members, REPLICA_MEMBERS_MAX);
-    replica->peer_count = 0;
-    for (size_t i = 0; i < VY_MIN(count, REPLICA_MEMBERS_MAX); i++) {
-        if (members[i].id != replica->identity.member_id) {
-            replica->peers[replica->peer_count++] = (struct replica_peer){.id = members[i].id};
+    if (member->id == replica->identity.member_id || *count == REPLICA_PEERS_MAX) {
+        return;
+    }
+    for (size_t i = 0; i < *count; i++) {
+        if (peers[i].id == member->id) {
+            return;
         }
     }
+    for (size_t i = 0; i < replica->peer_count; i++) {
+        if (replica->peers[i].id == member->id) {
+            peers[*count] = replica->peers[i]; /* what was heard of it stays */
+        }
+    }
+    peers[*count].id = member->id;
+    peers[*count].votes = false;
+    (*count)++;
+}
+
+void peer_sync(struct replica *replica)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    struct replica_peer peers[REPLICA_PEERS_MAX] = {0};
+    const size_t member_count = core_members(replica->core, members, REPLICA_MEMBERS_MAX);
+    size_t count = 0;
+    for (size_t i = 0; i < VY_MIN(member_count, REPLICA_MEMBERS_MAX); i++) {
+        const size_t before = count;
+        add_peer(replica, &members[i], peers, &count);
+        if (count > before) {
+            peers[before].votes = !members[i].is_learner;
+        }
+    }
+    for (size_t i = 0; i < replica->known_count; i++) {
+        add_peer(replica, &replica->known[i], peers, &count);
+    }
+    for (size_t i = 0; i < replica->guest_count; i++) {
+        add_peer(replica, &replica->guests[i], peers, &count);
+    }
+    memcpy(replica->peers, peers, count * sizeof(peers[0]));
+    replica->peer_count = count;
 }
 
 /* ---- sending ---- */
 
-static const char *address_of(const struct replica *replica, uint64_t id)
+static const char *find_address(const struct replica_member *members, size_t count, uint64_t id)
 {
-    struct replica_member members[REPLICA_MEMBERS_MAX];
-    const size_t count = core_members(replica->core, members, REPLICA_MEMBERS_MAX);
-    for (size_t i = 0; i < VY_MIN(count, REPLICA_MEMBERS_MAX); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (members[i].id == id) {
             return members[i].address;
         }
     }
-    return "";
+    return NULL;
+}
+
+/* NULL: nobody that we know. */
+static const char *address_of(const struct replica *replica, uint64_t id)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    const size_t count = core_members(replica->core, members, REPLICA_MEMBERS_MAX);
+    const char *address = find_address(members, VY_MIN(count, REPLICA_MEMBERS_MAX), id);
+    if (address == NULL) {
+        address = find_address(replica->guests, replica->guest_count, id);
+    }
+    return address != NULL ? address : find_address(replica->known, replica->known_count, id);
 }
 
 static void transmit(struct replica *replica, uint64_t to, struct vy_bytes frame)
 {
+    const char *address = address_of(replica, to);
+    if (address == NULL) {
+        return; /* removed meanwhile */
+    }
     replica->counts.frames_sent++;
-    replica->config.transport->send(replica->config.transport, to, address_of(replica, to), frame);
+    replica->config.transport->send(replica->config.transport, to, address, frame);
 }
 
 static void outgoing_free(struct replica_outgoing *outgoing)

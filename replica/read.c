@@ -68,7 +68,7 @@ static void ask(struct replica *replica)
         .kind = CORE_READ, .term = core_term(replica->core), .round = replica->reads.round};
     replica->reads.round_sent_ms = replica_now_ms(replica);
     for (size_t i = 0; i < replica->peer_count; i++) {
-        if ((replica->reads.confirmed & (1ULL << i)) == 0) {
+        if (replica->peers[i].votes && (replica->reads.confirmed & (1ULL << i)) == 0) {
             peer_send(replica, replica->peers[i].id, &message);
         }
     }
@@ -117,8 +117,27 @@ static void answer_applied(struct replica *replica)
     }
 }
 
+/* Their places mean other members now. */
+void read_on_members(struct replica *replica)
+{
+    replica->reads.round++;
+    replica->reads.confirmed = 0;
+    if (!vy_list_is_empty(&replica->reads.asked) && replica_is_leader(replica)) {
+        ask(replica);
+    }
+}
+
+/* Alone all of a sudden: nobody will answer. */
+static void confirm_alone(struct replica *replica)
+{
+    if (core_is_alone(replica->core) && replica_is_leader(replica)) {
+        move_reads(&replica->reads.asked, &replica->reads.ready, replica->reads.round_index);
+    }
+}
+
 void read_progress(struct replica *replica)
 {
+    confirm_alone(replica);
     if (!vy_list_is_empty(&replica->reads.waiting) && vy_list_is_empty(&replica->reads.asked) &&
         replica_is_leader(replica)) {
         begin_round(replica);
@@ -137,7 +156,8 @@ static void on_result(struct replica *replica, uint64_t from, const struct core_
         if (replica->peers[i].id == from) {
             replica->reads.confirmed |= 1ULL << i;
         }
-        agreed += (replica->reads.confirmed >> i) & 1U;
+        const bool is_confirmed = ((replica->reads.confirmed >> i) & 1U) != 0;
+        agreed += is_confirmed && replica->peers[i].votes;
     }
     if (agreed > core_voters(replica->core) / 2) {
         move_reads(&replica->reads.asked, &replica->reads.ready, replica->reads.round_index);

@@ -71,6 +71,7 @@ static uint64_t on_append(void *arg, uint64_t index, struct entry *const *entrie
     }
     for (size_t i = 0; i < count; i++) {
         lead_note_time(replica, entries[i]);
+        cut_note_entry(replica, entries[i]);
         log_spans_append(&replica->spans, index + i, log_row_bytes(entries[i]));
     }
     return writer_append(replica->writer, index, entries, count, core_is_alone(replica->core));
@@ -101,6 +102,10 @@ static void on_settle(void *arg)
         return;
     }
     cut_settle(replica);
+    if (!replica_is_running(replica)) {
+        return;
+    }
+    members_settle(replica);
     if (!replica_is_running(replica)) {
         return;
     }
@@ -226,6 +231,7 @@ static struct vy_err take_config(struct replica *replica, const struct replica_c
     VY_TRY(copy_string(&replica->dir, config->dir));
     VY_TRY(copy_string(&replica->name, config->name));
     VY_TRY(copy_string(&replica->ticket_path, config->ticket_path));
+    VY_TRY(copy_string(&replica->own_address, config->address));
     struct replica_config *own = &replica->config;
     own->election_timeout_ms =
         own->election_timeout_ms == 0 ? ELECTION_TIMEOUT_MS : own->election_timeout_ms;
@@ -351,7 +357,8 @@ struct vy_err replica_start(struct replica *replica)
     replica->life = REPLICA_LIFE_RUNNING;
     const struct vy_err err = core_start(replica->core, replica_now_ms(replica), &state);
     log_loaded_deinit(&replica->loaded);
-    peer_init(replica);
+    peer_sync(replica);
+    members_settle(replica);
     replica_stepped(replica, err);
     return vy_ok();
 }
@@ -369,6 +376,7 @@ static void on_stop(void *arg)
     const struct vy_err err = vy_error(VY_CODE_NOT_LEADER, "replica ends");
     queue_fail_waiting(replica, err);
     read_fail_all(replica, err);
+    members_fail_change(replica, vy_error(VY_CODE_UNKNOWN, "replica ends"));
     if (replica->transfer_to != 0) {
         replica->transfer_to = 0;
         replica->transfer_fn(replica->transfer_arg, err);
@@ -414,6 +422,9 @@ void replica_free(struct replica *replica)
     vy_timer_free(replica->timer);
     store_close(replica->store);
     store_reason_deinit(&replica->reason);
+    core_members_free(replica->known, replica->known_count);
+    core_members_free(replica->guests, replica->guest_count);
+    free(replica->own_address);
     free(replica->address);
     free(replica->ticket_path);
     free(replica->name);

@@ -8,8 +8,10 @@
  * The log is cut behind what is applied here and on the disks of all members, but for a tail. A
  * member that is away holds the cut back: the log of the others grows until it is there again.
  *
- * Not there yet: snapshots, so that a member that lost its directory cannot be filled from the
- * others; changes of membership.
+ * Members are added and removed one at a time (replica_change). A new one gets the log first and
+ * votes once it has caught up.
+ *
+ * Not there yet: snapshots, so that a member can only be added while the log is whole.
  *
  * @thread  all functions and callbacks: the loop's, unless said otherwise; never inside the call
  *          that asked for them. Applying runs on a writer thread of the replica.
@@ -87,6 +89,7 @@ struct replica_transport {
 struct replica_member {
     uint64_t id; /* random, never 0, never reused */
     const char *address;
+    bool is_learner; /* gets the log and does not vote yet: it is being added */
 };
 
 enum replica_writer_mode {
@@ -123,6 +126,14 @@ struct replica_config {
     const struct vy_log *log;
     struct replica_fsm *fsm;
     struct replica_transport *transport; /* NULL: one member */
+    /* The members as the newest entry of the log says, at the start and whenever they change; for
+     * a member that joins and knows no log yet, those of its ticket. Not this one among them: it
+     * was removed, or is being filled. Valid during the call. May be NULL. */
+    void (*on_members)(void *arg, const struct replica_member *members, size_t count);
+    void *on_members_arg;
+    /* Where the others find this member: the leader puts it into the log when that says otherwise.
+     * NULL: what the log says. */
+    const char *address;
     enum replica_writer_mode writer_mode;
     void (*writer_wake)(void *arg); /* MANUAL: there is work for replica_pump; may be NULL */
     void *writer_wake_arg;
@@ -218,6 +229,37 @@ bool replica_leader_hint(const struct replica *replica, struct replica_member *o
  * timeout */
 VY_CHECKED struct vy_err replica_transfer(struct replica *replica, replica_read_fn callback,
                                           void *arg);
+
+/* ---- members ---- */
+
+enum replica_change_kind { REPLICA_ADD, REPLICA_REMOVE };
+struct replica_change {
+    enum replica_change_kind kind;
+    uint64_t member_id;  /* of ADD: random, never used before in this group */
+    const char *address; /* of ADD */
+};
+/*
+ * Adds a member, which gets the log and becomes a voter by itself once it has caught up, or removes
+ * one. A dead member is replaced by adding first and removing last. One change at a time: BUSY
+ * while a member is catching up (that one may be removed) or a change is not committed. A leader
+ * that is to be removed hands over first and answers NOT_LEADER: the next one is to be asked.
+ *
+ * err of the callback: ok, it is committed; NOT_LEADER nothing was done; UNKNOWN leadership was
+ * lost before the end. @errors NOT_LEADER; BUSY; EXISTS; NOT_FOUND; LIMIT; ARGUMENT; PRECONDITION
+ * the rest would have no majority that answers, or it is the last member
+ */
+VY_CHECKED struct vy_err replica_change(struct replica *replica,
+                                        const struct replica_change *change,
+                                        replica_read_fn callback, void *arg);
+
+/*
+ * Others that may speak, though the newest entry of this log does not name them: a member that was
+ * away does not know those that came meanwhile, and one of them may lead. Whoever keeps a map of
+ * the cluster says who they are; they count in no majority. Replaces what was said before; copied,
+ * at most REPLICA_MEMBERS_MAX. @errors LIMIT, NOMEM
+ */
+VY_CHECKED struct vy_err replica_introduce(struct replica *replica,
+                                           const struct replica_member *members, size_t count);
 
 /* A frame from a peer whose identity the link has proven to be `member_id` (R2). */
 void replica_receive(struct replica *replica, uint64_t member_id, struct vy_bytes frame);

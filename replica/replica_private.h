@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The body of a replica. replica.c opens, starts, stops and carries events; queue.c holds
- * proposals, read.c reads, cut.c the length of the log, lead.c leadership and clocks, peer.c
- * frames, identity.c who it is. All on the loop.
+ * proposals, read.c reads, cut.c the length of the log, lead.c leadership and clocks, members.c who
+ * belongs to the group, peer.c frames, identity.c who it is. All on the loop.
  */
 #include "replica/frame.h"
 #include "replica/store_reason.h"
@@ -41,8 +41,11 @@ struct replica_reads {
     struct vy_timer *timer; /* owned; asks again */
 };
 
+#define REPLICA_PEERS_MAX (2U * REPLICA_MEMBERS_MAX) /* members, and those that we are told of */
+
 struct replica_peer {
     uint64_t id;
+    bool votes; /* counts in majorities; others are learners, or not of the group as we know it */
     uint64_t incarnation; /* newest heard of */
     uint64_t number;
     uint64_t wall_ms;       /* its clock when last heard; 0: never */
@@ -50,6 +53,18 @@ struct replica_peer {
 };
 
 struct replica_outgoing;
+
+struct replica_change_wait { /* index 0: none */
+    uint64_t index;
+    uint64_t term;
+    replica_read_fn callback;
+    void *arg;
+};
+struct replica_catch_up { /* of the learner, as its leader sees it */
+    uint64_t id;          /* 0: none */
+    uint64_t round_index; /* to be reached in this round */
+    uint64_t round_ms;    /* when it began */
+};
 
 struct replica {
     struct replica_config config; /* strings owned */
@@ -64,7 +79,8 @@ struct replica {
     struct store *store;        /* owned */
     struct store_reason reason; /* the store's, in words */
     struct replica_identity identity;
-    char *address; /* owned; its own */
+    char *address;     /* owned; its own as the log said at the start */
+    char *own_address; /* owned; as the configuration says; NULL: it does not */
     struct core *core;
     struct writer *writer;
     struct log_tail tail;
@@ -85,8 +101,16 @@ struct replica {
     struct vy_list outbox; /* struct replica_outgoing: behind ticket_hard */
     uint64_t outbox_bytes;
     uint64_t frame_number;
-    struct replica_peer peers[REPLICA_MEMBERS_MAX];
+    struct replica_peer peers[REPLICA_PEERS_MAX];
     size_t peer_count;
+    uint64_t members_version;                         /* of the core, that peers are made of */
+    struct replica_member known[REPLICA_MEMBERS_MAX]; /* by the ticket of one that joins; owned */
+    size_t known_count;
+    struct replica_member guests[REPLICA_MEMBERS_MAX]; /* introduced; owned */
+    size_t guest_count;
+    bool is_known_told; /* to the transport */
+    struct replica_change_wait change;
+    struct replica_catch_up catch_up;
 
     struct patrol *patrol; /* owned; NULL: off */
 
@@ -146,11 +170,20 @@ void read_deinit(struct replica *replica);
 void read_progress(struct replica *replica); /* starts rounds, answers what may be answered */
 void read_fail_all(struct replica *replica, struct vy_err err);
 uint64_t read_expire(struct replica *replica, uint64_t now_ms); /* the next deadline */
+void read_on_members(struct replica *replica); /* the peers are others: asks anew */
 void read_on_message(struct replica *replica, uint64_t from, const struct core_message *message);
 
 /* cut.c */
 void cut_settle(struct replica *replica); /* cuts the log if there is something to cut */
+void cut_note_entry(struct replica *replica, const struct entry *entry); /* being appended */
 void cut_note_held(struct replica *replica, const struct core_message *message);
+
+/* members.c */
+void members_settle(struct replica *replica);
+/* The newest in the log, or while there is none those of the ticket. */
+size_t members_list(const struct replica *replica, struct replica_member *out);
+void members_fail_change(struct replica *replica, struct vy_err err);
+bool members_is_heard(const struct replica *replica, uint64_t id); /* lately, or itself */
 
 /* lead.c */
 void lead_settle(struct replica *replica);
@@ -158,7 +191,7 @@ uint64_t lead_entry_time(struct replica *replica);
 void lead_note_time(struct replica *replica, const struct entry *entry);
 
 /* peer.c */
-void peer_init(struct replica *replica);
+void peer_sync(struct replica *replica); /* with members_list */
 void peer_deinit(struct replica *replica);
 void peer_send(struct replica *replica, uint64_t to, const struct core_message *message);
 void peer_release(struct replica *replica); /* what waited for a ticket that is done now */

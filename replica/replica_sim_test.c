@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole groups under random faults, by seed: crashes that lose what was not synced, partitions,
- * lost, repeated and reordered frames, slow disks, handing over, clocks that jump. Checked: one
- * leader in a term, equal digests at equal indexes (both in the fixture), nothing acknowledged is
- * lost, a retried key counts once, reads are never old, payloads are there exactly for the commands
- * that were applied, no log is cut beyond what every member has on disk, and once the faults stop,
- * everybody gets on (P1, P6, P10, P12, P15).
+ * Whole groups under random faults, by seed: crashes that lose what was not
+ * synced, partitions, lost, repeated and reordered frames, slow disks, handing
+ * over, clocks that jump. Checked: one leader in a term, equal digests at equal
+ * indexes (both in the fixture), nothing acknowledged is lost, a retried key
+ * counts once, reads are never old, payloads are there exactly for the commands
+ * that were applied, no log is cut beyond what every member has on disk, and
+ * once the faults stop, everybody gets on (P1, P6, P10, P12, P15).
  *
  * replica_sim_test [first seed [seeds]] runs others than the usual ones.
  */
@@ -33,8 +34,19 @@ struct client {
     unsigned read_floor; /* acknowledged when the read began */
     unsigned read_node;
 };
+/* The change of members in hand. */
+struct sim_change {
+    struct call call;
+    bool has_open;
+    enum replica_change_kind kind;
+    uint64_t id;
+};
 struct sim {
     struct cluster *cluster;
+    bool has_changes;
+    struct sim_change change;
+    uint64_t dead_id; /* its disk is lost for good, and it is a member still; 0:
+                         none */
     struct client clients[CLIENTS];
     bool is_quiet;
     uint64_t reads;
@@ -143,6 +155,138 @@ static void act(struct sim *sim, struct client *client)
     }
 }
 
+/* ---- members come and go ---- */
+
+static uint64_t changes_done; /* in all seeds */
+static uint64_t voters_lost;  /* whose disk was lost, and that were replaced */
+
+static bool has_learner(const struct replica_member *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].is_learner) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void finish_change(struct sim *sim)
+{
+    struct sim_change *change = &sim->change;
+    struct cluster_node *node = cluster_find_node(sim->cluster, change->id);
+    change->has_open = false;
+    assert_int_equal(change->call.answers, 1);
+    if (change->call.code == VY_CODE_OK) {
+        changes_done++;
+        if (change->kind == REPLICA_REMOVE && node != NULL) {
+            cluster_lose_node(sim->cluster, node->number);
+        }
+        if (change->kind == REPLICA_REMOVE && change->id == sim->dead_id) {
+            sim->dead_id = 0;
+            voters_lost++;
+        }
+    }
+}
+
+static void add_member(struct sim *sim, struct replica *leader)
+{
+    struct cluster *cluster = sim->cluster;
+    unsigned places = 0;
+    for (unsigned i = 0; i < CLUSTER_NODES_MAX; i++) {
+        places += cluster->nodes[i].id == 0;
+    }
+    if (places == 0) {
+        return;
+    }
+    struct cluster_node *node = cluster_new_node(cluster);
+    const struct replica_change wanted = {
+        .kind = REPLICA_ADD, .member_id = node->id, .address = node->address};
+    sim->change =
+        (struct sim_change){.call = {.code = VY_CODE_COUNT}, .kind = REPLICA_ADD, .id = node->id};
+    sim->change.has_open =
+        !vy_failed(replica_change(leader, &wanted, call_on_read, &sim->change.call));
+    if (sim->change.has_open) {
+        cluster_start_node(cluster, node->number);
+    } else {
+        cluster_lose_node(cluster, node->number);
+    }
+}
+
+static void remove_member(struct sim *sim, struct replica *leader, uint64_t id)
+{
+    const struct replica_change wanted = {.kind = REPLICA_REMOVE, .member_id = id};
+    sim->change =
+        (struct sim_change){.call = {.code = VY_CODE_COUNT}, .kind = REPLICA_REMOVE, .id = id};
+    sim->change.has_open =
+        !vy_failed(replica_change(leader, &wanted, call_on_read, &sim->change.call));
+}
+
+/* Nobody catches up, and all members know it: no promotion is under way. */
+static bool are_agreed(struct cluster *cluster, const struct replica_member *members, size_t count)
+{
+    struct replica_member theirs[REPLICA_MEMBERS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        const struct cluster_node *node = cluster_find_node(cluster, members[i].id);
+        if (node == NULL || node->replica == NULL || has_learner(members, count) ||
+            replica_get_members(node->replica, theirs, REPLICA_MEMBERS_MAX) != count ||
+            has_learner(theirs, count)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One at a time, of a group that does without it, and never brought back. */
+static void lose_voter(struct sim *sim, const struct replica_member *members, size_t count)
+{
+    struct cluster *cluster = sim->cluster;
+    const uint64_t id = members[cluster_random(cluster, (unsigned)count)].id;
+    struct cluster_node *node = cluster_find_node(cluster, id);
+    if (sim->dead_id == 0 && count >= 3 && node != NULL && are_agreed(cluster, members, count)) {
+        sim->dead_id = id;
+        cluster_lose_node(cluster, node->number);
+    }
+}
+
+static void change_members(struct sim *sim)
+{
+    struct cluster *cluster = sim->cluster;
+    struct cluster_node *leader = cluster_leader(cluster);
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    if (sim->change.has_open && sim->change.call.answers > 0) {
+        finish_change(sim);
+    }
+    if (leader == NULL || sim->change.has_open) {
+        return;
+    }
+    const size_t count = replica_get_members(leader->replica, members, REPLICA_MEMBERS_MAX);
+    const unsigned dice = cluster_random(cluster, 10);
+    if (dice == 0) {
+        lose_voter(sim, members, count);
+    } else if (dice < 6 && count < 6) {
+        add_member(sim, leader->replica);
+    } else if (sim->dead_id != 0) {
+        remove_member(sim, leader->replica, sim->dead_id);
+    } else {
+        remove_member(sim, leader->replica, members[cluster_random(cluster, (unsigned)count)].id);
+    }
+}
+
+/* Is it one of the group, as the leader has it? */
+static bool is_in_group(struct cluster *cluster, uint64_t id)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    struct cluster_node *leader = cluster_leader(cluster);
+    const size_t count =
+        leader == NULL ? 0 : replica_get_members(leader->replica, members, REPLICA_MEMBERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- faults ---- */
 
 static void hurt(struct sim *sim)
@@ -158,7 +302,7 @@ static void hurt(struct sim *sim)
         break;
     case 1:
     case 2:
-        if (node->replica == NULL) {
+        if (node->replica == NULL && node->id != 0) {
             cluster_start_node(cluster, number);
         }
         break;
@@ -183,8 +327,8 @@ static void hurt(struct sim *sim)
         }
         break;
     case 9:
-        /* One clock, and ahead: a majority of them, or one behind that comes back, may rightly end
-         * the life of a retry's key. */
+        /* One clock, and ahead: a majority of them, or one behind that comes back,
+         * may rightly end the life of a retry's key. */
         cluster->nodes[0].wall_offset_ms = (int64_t)cluster_random(cluster, 86400000);
         break;
     case 10:
@@ -211,7 +355,7 @@ static void all_settled(struct sim *sim)
     sim->is_quiet = true;
     for (unsigned i = 0; i < cluster->count; i++) {
         cluster->nodes[i].wall_offset_ms = 0;
-        if (cluster->nodes[i].replica == NULL) {
+        if (cluster->nodes[i].replica == NULL && cluster->nodes[i].id != 0) {
             cluster_start_node(cluster, i);
         }
     }
@@ -249,17 +393,36 @@ static unsigned count_rows(struct replica *replica, unsigned family, struct vy_b
     return count;
 }
 
+/* Everybody who is there votes: a new member was filled and promoted. */
+static void check_members(struct sim *sim, uint64_t seed)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    struct replica *leader = cluster_leader(sim->cluster)->replica;
+    const size_t count = replica_get_members(leader, members, REPLICA_MEMBERS_MAX);
+    if (has_learner(members, count)) {
+        fail_msg("seed %llu: a new member was not promoted", (unsigned long long)seed);
+    }
+    for (size_t i = 0; i < count; i++) {
+        assert_true(members[i].id == sim->dead_id ||
+                    cluster_find_node(sim->cluster, members[i].id) != NULL);
+    }
+}
+
 static void check_end(struct sim *sim, uint64_t seed)
 {
     struct cluster *cluster = sim->cluster;
     struct replica_status first;
     struct replica_status status;
-    replica_get_status(cluster->nodes[0].replica, &first);
     if (cluster_leader(cluster) == NULL) {
         fail_msg("seed %llu: no leader after the faults stopped", (unsigned long long)seed);
     }
+    replica_get_status(cluster_leader(cluster)->replica, &first);
+    check_members(sim, seed);
     for (unsigned i = 0; i < cluster->count; i++) {
         struct cluster_node *node = &cluster->nodes[i];
+        if (!is_in_group(cluster, node->id)) {
+            continue;
+        }
         replica_get_status(node->replica, &status);
         assert_int_equal(node->failures, 0);
         assert_int_equal(status.applied_index, first.applied_index);
@@ -273,10 +436,24 @@ static void check_end(struct sim *sim, uint64_t seed)
     }
 }
 
-static void run_seed(uint64_t seed, uint64_t *done, uint64_t *reads)
+/* A new member can be filled only while the log is whole. */
+static void keep_logs(struct cluster *cluster)
 {
-    struct sim sim = {.cluster = cluster_new(seed % 3 == 0 ? 5 : 3, seed)};
+    cluster->log_keep_entries = 1000000;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        cluster_stop_node(cluster, i);
+        cluster_start_node(cluster, i);
+    }
+}
+
+static void run_seed(uint64_t seed, bool has_changes, uint64_t *done, uint64_t *reads)
+{
+    const unsigned count = has_changes ? 1 + (unsigned)(seed % 4) : seed % 3 == 0 ? 5 : 3;
+    struct sim sim = {.cluster = cluster_new(count, seed), .has_changes = has_changes};
     struct cluster *cluster = sim.cluster;
+    if (has_changes) {
+        keep_logs(cluster);
+    }
     cluster->delay_ms_max = 1 + cluster_random(cluster, 20);
     for (unsigned i = 0; i < CLIENTS; i++) {
         sim.clients[i].number = i;
@@ -286,6 +463,9 @@ static void run_seed(uint64_t seed, uint64_t *done, uint64_t *reads)
         act(&sim, &sim.clients[cluster_random(cluster, CLIENTS)]);
         if (cluster_random(cluster, 150) == 0) {
             hurt(&sim);
+        }
+        if (has_changes && cluster_random(cluster, 60) == 0) {
+            change_members(&sim);
         }
     }
     all_settled(&sim);
@@ -308,7 +488,7 @@ static void groups_keep_their_promises_under_random_faults(void **state)
     for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
         fprintf(stderr, seed_count == 1 || getenv("SIM_VERBOSE") ? "seed %llu\n" : "",
                 (unsigned long long)seed);
-        run_seed(seed, &done, &reads);
+        run_seed(seed, false, &done, &reads);
     }
     print_message("%llu writes acknowledged, %llu reads, %llu cuts of logs\n",
                   (unsigned long long)done, (unsigned long long)reads, (unsigned long long)cuts);
@@ -317,10 +497,33 @@ static void groups_keep_their_promises_under_random_faults(void **state)
     assert_true(cuts > seed_count * 10);
 }
 
+/* The same while members come, go, die for good and are replaced, the leader
+ * among them. */
+static void groups_that_change_keep_them_too(void **state)
+{
+    (void)state;
+    uint64_t done = 0;
+    uint64_t reads = 0;
+    for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
+        fprintf(stderr, seed_count == 1 || getenv("SIM_VERBOSE") ? "seed %llu\n" : "",
+                (unsigned long long)seed);
+        run_seed(seed, true, &done, &reads);
+    }
+    print_message("%llu writes acknowledged, %llu reads, %llu changes of "
+                  "members, %llu lost voters "
+                  "replaced\n",
+                  (unsigned long long)done, (unsigned long long)reads,
+                  (unsigned long long)changes_done, (unsigned long long)voters_lost);
+    assert_true(done > seed_count * 20);
+    assert_true(changes_done > seed_count * 2);
+    assert_true(seed_count < 20 || voters_lost > 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_keep_their_promises_under_random_faults),
+        cmocka_unit_test(groups_that_change_keep_them_too),
     };
     assert_true(argc < 2 || vy_parse_u64(vy_cstr(argv[1]), &first_seed));
     seed_count = argc > 1 ? 1 : seed_count;

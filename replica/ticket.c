@@ -10,7 +10,7 @@
 
 #include "replica/dir.h"
 
-#define TICKET_TITLE "volary-replica-ticket 1"
+#define TICKET_TITLE "volary-replica-ticket"
 #define TICKET_ID_DIGITS 16U
 
 /* ---- text to ticket ---- */
@@ -121,7 +121,8 @@ static struct vy_err parse_head(struct vy_bytes *text, struct ticket *ticket)
     if (!take_line(text, VY_LIT("volary-replica-ticket"), &version)) {
         return vy_error(VY_CODE_SYNTAX, "not a ticket");
     }
-    if (!vy_bytes_equal(version, VY_LIT("1"))) {
+    ticket->is_join = vy_bytes_equal(version, VY_LIT("2"));
+    if (!ticket->is_join && !vy_bytes_equal(version, VY_LIT("1"))) {
         return vy_error(VY_CODE_SYNTAX, "version of ticket");
     }
     if (!take_line(text, VY_LIT("cluster"), &cluster) ||
@@ -239,9 +240,12 @@ static bool is_writable(const struct ticket *ticket)
     return true;
 }
 
-static struct vy_err format(const struct ticket *ticket, struct vy_buf *out)
+struct vy_err ticket_format(const struct ticket *ticket, struct vy_buf *out)
 {
-    vy_buf_append_cstr(out, TICKET_TITLE "\ncluster ");
+    if (!is_writable(ticket)) {
+        return vy_error(VY_CODE_ARGUMENT, "ticket");
+    }
+    vy_buf_printf(out, TICKET_TITLE " %d\ncluster ", ticket->is_join ? 2 : 1);
     for (size_t i = 0; i < REPLICA_CLUSTER_ID_BYTES; i++) {
         vy_buf_printf(out, "%02x", ticket->cluster_id[i]);
     }
@@ -288,11 +292,8 @@ static struct vy_err write_file(const char *path, struct vy_bytes text)
 struct vy_err ticket_write(const char *path, const struct ticket *ticket)
 {
     struct vy_buf text;
-    if (!is_writable(ticket)) {
-        return vy_error(VY_CODE_ARGUMENT, "ticket");
-    }
     vy_buf_init(&text, TICKET_BYTES_MAX);
-    struct vy_err err = format(ticket, &text);
+    struct vy_err err = ticket_format(ticket, &text);
     if (!vy_failed(err)) {
         err = write_file(path, vy_buf_bytes(&text));
     }

@@ -121,7 +121,8 @@ static void texts_are_accepted_or_refused(void **state)
         { HEAD "peer 9f86d081884c7d65 tcp: a\n", VY_CODE_SYNTAX },
         { HEAD "peer 9f86d081884c7d65 tcp:\r\n", VY_CODE_SYNTAX },
         { HEAD SELF "peer 0000000000000000 tcp:a:1\n", VY_CODE_SYNTAX },
-        { "volary-replica-ticket 2\n" CLUSTER "group 2\nmember 9f86d081884c7d65\n" SELF, VY_CODE_SYNTAX },
+        { "volary-replica-ticket 2\n" CLUSTER "group 2\nmember 9f86d081884c7d65\n" SELF, VY_CODE_OK }, /* joins */
+        { "volary-replica-ticket 3\n" CLUSTER "group 2\nmember 9f86d081884c7d65\n" SELF, VY_CODE_SYNTAX },
         { "volary-replica-ticket 1\ngroup 2\n" CLUSTER "member 9f86d081884c7d65\n" SELF, VY_CODE_SYNTAX },
         { "volary-replica-ticket 1\n" CLUSTER "group 0\nmember 9f86d081884c7d65\n" SELF, VY_CODE_SYNTAX },
         { "volary-replica-ticket 1\n" CLUSTER "group 02\nmember 9f86d081884c7d65\n" SELF, VY_CODE_SYNTAX },
@@ -138,6 +139,18 @@ static void texts_are_accepted_or_refused(void **state)
             fail_msg("row %zu: %s", i, vy_code_name(err.code));
         }
     }
+}
+
+static void a_ticket_to_join_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct ticket ticket = example();
+    struct ticket read;
+    ticket.is_join = true;
+    assert_false(vy_failed(ticket_write(f->path, &ticket)));
+    assert_false(vy_failed(ticket_read(&f->arena, f->path, &read)));
+    assert_true(read.is_join);
+    assert_int_equal(read.peer_count, 2);
 }
 
 static struct vy_err parse_peers(struct fixture *f, size_t count, size_t address_len)
@@ -228,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_is_read_once),
         TEST(texts_are_accepted_or_refused),
+        TEST(a_ticket_to_join_says_so),
         TEST(sizes_have_limits),
         TEST(files_of_others_are_refused),
         TEST(a_bad_ticket_is_not_written),
