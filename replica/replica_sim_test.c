@@ -332,7 +332,8 @@ static void hurt(struct sim *sim)
         cluster->nodes[0].wall_offset_ms = (int64_t)cluster_random(cluster, 86400000);
         break;
     case 10:
-        if (node->replica != NULL) { /* an erasure: no tail of the log is to stay */
+        if (node->replica != NULL &&
+            !sim->has_changes) { /* an erasure: no tail of the log is to stay */
             struct replica_status status;
             replica_get_status(node->replica, &status);
             replica_cut_behind(node->replica, status.applied_index);
