@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each frame does to a connection: one row per type, one function per row. */
+#include "base/codec.h"
 #include "proto/rpc.pb.h"
 #include "proto/rpc_conn.h"
 
@@ -138,6 +139,9 @@ static struct vy_err on_data(struct rpc_conn *conn, const struct rpc_frame *fram
 {
     const bool is_message = (frame->flags & RPC_FRAME_MESSAGE) != 0;
     const bool is_last = (frame->flags & RPC_FRAME_LAST) != 0;
+    if (vy_crc32c(0, frame->payload) != frame->aux) {
+        return vy_error(VY_CODE_CORRUPT, "data that does not match its checksum");
+    }
     if (frame->payload.len == 0 ? !is_last : (is_message && is_last)) {
         return vy_error(VY_CODE_SYNTAX, "data with wrong flags");
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/codec.h"
 #include "proto/rpc_conn.h"
 
 void rpc_flow_init(struct rpc_flow *stream, const struct rpc_flow_ops *ops, uint64_t deadline_ms)
@@ -238,8 +239,11 @@ static void schedule(struct rpc_flow *stream)
 
 static bool queue_data(struct rpc_flow *stream, struct vy_bytes bytes, uint8_t flags)
 {
-    const struct rpc_frame frame = {
-        .type = RPC_FRAME_DATA, .flags = flags, .stream_id = stream->id, .payload = bytes};
+    const struct rpc_frame frame = {.type = RPC_FRAME_DATA,
+                                    .flags = flags,
+                                    .stream_id = stream->id,
+                                    .aux = vy_crc32c(0, bytes),
+                                    .payload = bytes};
     struct rpc_block *block = rpc_block_new_frame(&frame);
     if (block == NULL) {
         rpc_conn_fail(stream->conn, vy_error(VY_CODE_NOMEM, "stream data"));

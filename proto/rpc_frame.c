@@ -18,7 +18,7 @@ static const struct frame_rule frame_rules[RPC_FRAME_TYPE_END] = {
     /*                    known stream flags                              aux             payload                     */
     [RPC_FRAME_HELLO]  = { true, false, 0,                                AUX_ZERO,       RPC_FRAME_HELLO_BYTES_MAX   },
     [RPC_FRAME_CALL]   = { true, true,  RPC_FRAME_LAST,                   AUX_IN_PAYLOAD, RPC_FRAME_PAYLOAD_BYTES_MAX },
-    [RPC_FRAME_DATA]   = { true, true,  RPC_FRAME_LAST | RPC_FRAME_MESSAGE, AUX_ZERO,     RPC_FRAME_PAYLOAD_BYTES_MAX },
+    [RPC_FRAME_DATA]   = { true, true,  RPC_FRAME_LAST | RPC_FRAME_MESSAGE, AUX_FREE,     RPC_FRAME_PAYLOAD_BYTES_MAX },
     [RPC_FRAME_END]    = { true, true,  0,                                AUX_IN_PAYLOAD, RPC_FRAME_PAYLOAD_BYTES_MAX },
     [RPC_FRAME_CREDIT] = { true, true,  0,                                AUX_SOME,       0                           },
     [RPC_FRAME_CANCEL] = { true, true,  0,                                AUX_FREE,       0                           },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* clang-format off */
 /*
  * Frames of the link: a header of 16 bytes, big endian, and a payload. Pure: bytes in any split go
  * in, frames come out.
@@ -9,14 +10,20 @@
  * Streams are calls: odd ids of the dialling side, rising by use (even ones are kept for calls the
  * other way).
  *
- *   HELLO   stream 0            RpcHello                            first frame of each side
- *   CALL    aux: meta length    RpcCallMeta, then the request's first bytes; LAST: no request
- * stream follows DATA    flags               MESSAGE: more of the request or reply; else the
- * stream; LAST: nothing follows END     aux: status length  RpcCallStatus, then the reply's last
- * bytes CREDIT  aux: bytes          that many bytes of the stream are consumed CANCEL  aux: gRPC
- * code      the caller gives up PING    aux: any            answered by a PONG with the same aux
- *   GOAWAY  aux: last stream    RpcCallStatus; no later call was looked at, none will be
+ *   type    aux                   payload
+ *   HELLO   zero (and stream 0)   RpcHello; the first frame of each side
+ *   CALL    meta length           RpcCallMeta, then the request's first bytes; LAST: no request stream follows
+ *   DATA    CRC-32C of payload    MESSAGE: more of the request or reply; else the stream; LAST: nothing follows
+ *   END     status length         RpcCallStatus, then the reply's last bytes
+ *   CREDIT  bytes                 none: that many bytes of the stream are consumed
+ *   CANCEL  gRPC code             none: the caller gives up
+ *   PING    any                   none: answered by a PONG with the same aux
+ *   GOAWAY  last stream           RpcCallStatus; no later call was looked at, none will be
+ *
+ * DATA carries mail, hence its checksum from the sender's buffer on (P4): TLS does not see what
+ * happens in memory, and plain links have none.
  */
+/* clang-format on */
 #include "base/buf.h"
 
 #define RPC_FRAME_HEADER_BYTES 16U

@@ -140,7 +140,6 @@ static void headers_that_mean_nothing_are_refused(void **state)
     assert_int_equal(code_of_header(0, RPC_FRAME_CREDIT, 0, 0, 1, 0), VY_CODE_SYNTAX);
     assert_int_equal(code_of_header(4, RPC_FRAME_CALL, 0, 0, 1, 5), VY_CODE_SYNTAX);
     assert_int_equal(code_of_header(4, RPC_FRAME_END, 0, 0, 1, UINT32_MAX), VY_CODE_SYNTAX);
-    assert_int_equal(code_of_header(0, RPC_FRAME_DATA, 0, 0, 1, 1), VY_CODE_SYNTAX);
 }
 
 int main(void)

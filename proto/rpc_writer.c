@@ -4,6 +4,7 @@
  * answers), then a little bulk from each stream in turn. One write is under way at a time; what
  * comes up meanwhile shares the next.
  */
+#include "base/codec.h"
 #include "proto/rpc.pb.h"
 #include "proto/rpc_conn.h"
 
@@ -174,6 +175,7 @@ static bool add_message_part(struct rpc_flow *stream, struct rpc_block_list *bat
                     &(struct rpc_frame){.type = RPC_FRAME_DATA,
                                         .flags = RPC_FRAME_MESSAGE,
                                         .stream_id = stream->id,
+                                        .aux = vy_crc32c(0, part),
                                         .payload = part});
     rpc_flow_spend(stream, (uint32_t)part.len);
     vy_buf_consume(&stream->message, part.len);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+/* clang-format off */
 /*
  * The key layout of a shard's database. Every key starts with the account's slot (u16) and id
  * (u64), big-endian, so that an account is one range per family: erasing it is one DeleteRange
@@ -12,15 +13,16 @@
  *         's' name hash 16                    sealed name: a subscription, with or without mailbox
  *         'k' mailbox u64                     KeywordRow: bit -> hash, sealed keyword
  * msg     mailbox u64, uid u32                index block (block.h) of messages from this uid on
- * gone    mailbox u64, modseq u64, part u32   index block of expunged messages whose content is
- * kept for open views chg     mailbox u64, modseq u64             change record (change.h) email
- * email id 16                         head and sealed summary (email_row.h) body    email id 16,
- * chunk u32              sealed chunk of the message's bytes ref     email id 16, mailbox u64, uid
- * u32   empty: this message holds the email thread  Message-ID hash 16                  ThreadRow:
- * thread id, count stage   stage id 16                         StageRow: a body being uploaded in
- * chunks, until it is committed held    delivery id 16                      HeldRow: a copy that
- * waits for the decision of several groups
+ * gone    mailbox u64, modseq u64, part u32   index block of expunged messages whose content is kept for open views
+ * chg     mailbox u64, modseq u64             change record (change.h)
+ * email   email id 16                         head and sealed summary (email_row.h)
+ * body    email id 16, chunk u32              sealed chunk of the message's bytes
+ * ref     email id 16, mailbox u64, uid u32   empty: this message holds the email
+ * thread  Message-ID hash 16                  ThreadRow: thread id, count
+ * stage   stage id 16                         StageRow: a body being uploaded in chunks, until it is committed
+ * held    delivery id 16                      HeldRow: a copy that waits for the decision of several groups
  */
+/* clang-format on */
 #include "base/bytes.h"
 
 #define SHARD_ACCOUNT_PREFIX_BYTES 10U
