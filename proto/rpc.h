@@ -84,6 +84,9 @@ VY_CHECKED struct vy_err rpc_link_new(const struct rpc_config *config,
  * a callback. */
 void rpc_link_free(struct rpc_link *link);
 bool rpc_link_is_up(const struct rpc_link *link);
+/* There is a reason to believe that the peer is back: dials soon instead of waiting its back-off
+ * out. May be called as often as one likes. */
+void rpc_link_hurry(struct rpc_link *link);
 const char *rpc_link_address(const struct rpc_link *link);
 size_t rpc_link_open_calls(const struct rpc_link *link);
 

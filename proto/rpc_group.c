@@ -215,6 +215,7 @@ static void call_try(struct rpc_group_call *call)
         index = rpc_group_choose(group, 0);
     }
     call->retry_at_ms = NEVER_MS;
+    rpc_group_hurry(group);
     if (index == RPC_GROUP_NOBODY) {
         return;
     }

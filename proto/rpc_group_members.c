@@ -34,8 +34,23 @@ void rpc_group_set_leader(struct rpc_group *group, size_t index)
         return;
     }
     group->leader_index = index;
+    rpc_link_hurry(group->members[index]->link);
     vy_log(group->config->log, VY_LOG_INFO, "rpc.group.leader", VY_CSTR("rpc.group", group->name),
            VY_CSTR("rpc.peer", group->members[index]->address));
+}
+
+void rpc_group_hurry(struct rpc_group *group)
+{
+    if (group->any_member) {
+        if (rpc_group_is_up(group)) {
+            return; /* it will do */
+        }
+    } else if (rpc_link_is_up(group->members[group->leader_index]->link)) {
+        return;
+    }
+    for (size_t i = 0; i < group->member_count; i++) {
+        rpc_link_hurry(group->members[i]->link);
+    }
 }
 
 bool rpc_group_is_up(const struct rpc_group *group)

@@ -67,6 +67,8 @@ size_t rpc_group_find(const struct rpc_group *group, struct vy_bytes hint);
 /* The one that led last if it can be asked, else the next whose bit is not in `tried`. */
 size_t rpc_group_choose(const struct rpc_group *group, uint32_t tried);
 void rpc_group_set_leader(struct rpc_group *group, size_t index);
+/* Links that are down are dialled soon: somebody waits. */
+void rpc_group_hurry(struct rpc_group *group);
 void rpc_group_free_members(struct rpc_group *group);
 
 /* rpc_group.c */

@@ -8,6 +8,7 @@
 
 #define BACKOFF_MIN_MS 50U
 #define BACKOFF_MAX_MS 5000U
+#define HURRY_MS 100U   /* between dials of a link that somebody waits for */
 #define STEADY_MS 5000U /* a link that was up this long starts over with the shortest backoff */
 #define CALL_DEADLINE_MS 30000U
 
@@ -27,6 +28,7 @@ struct rpc_link {
     bool is_refused; /* the peer sent us away; until it keeps us for STEADY_MS the log is quiet */
     uint64_t up_since_ms;
     uint64_t redial_at_ms; /* UINT64_MAX: not waiting */
+    uint64_t dialled_ms;
     uint32_t backoff_ms;
     struct vy_timer *timer;
     uint64_t wake_ms;
@@ -418,6 +420,7 @@ static void link_dial(struct rpc_link *link)
                                            .peer_node =
                                                link->peer_node[0] == '\0' ? NULL : link->peer_node};
     link->redial_at_ms = UINT64_MAX;
+    link->dialled_ms = link_now_ms(link);
     struct rpc_pipe *pipe = NULL;
     struct vy_err err = rpc_pipe_dial(link->config, &link->address, &pipe);
     if (!vy_failed(err)) {
@@ -603,6 +606,15 @@ void rpc_link_free(struct rpc_link *link)
 bool rpc_link_is_up(const struct rpc_link *link)
 {
     return link->conn != NULL && rpc_conn_is_up(link->conn);
+}
+
+void rpc_link_hurry(struct rpc_link *link)
+{
+    const uint64_t soon_ms = link->dialled_ms + HURRY_MS;
+    if (link->redial_at_ms != UINT64_MAX && link->redial_at_ms > soon_ms && !link->is_refused) {
+        link->redial_at_ms = VY_MAX(soon_ms, link_now_ms(link));
+        link_wake_at(link, link->redial_at_ms);
+    }
 }
 
 const char *rpc_link_address(const struct rpc_link *link)

@@ -241,6 +241,11 @@ void cluster_stop_node(struct cluster *cluster, unsigned number)
     node->pump_due_ms = UINT64_MAX;
 }
 
+uint64_t cluster_member_id(unsigned number)
+{
+    return FIRST_ID + number;
+}
+
 void cluster_crash_node(struct cluster *cluster, unsigned number)
 {
     struct cluster_node *node = &cluster->nodes[number];

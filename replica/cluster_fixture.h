@@ -81,6 +81,7 @@ void cluster_lose_node(struct cluster *cluster, unsigned number);
 struct cluster_node *cluster_find_node(struct cluster *cluster, uint64_t id); /* NULL: none */
 void cluster_stop_node(struct cluster *cluster, unsigned number);
 /* As a power cut: keeps a random part of what was not synced. */
+uint64_t cluster_member_id(unsigned number); /* of a node, in raft */
 void cluster_crash_node(struct cluster *cluster, unsigned number);
 void cluster_isolate(struct cluster *cluster, unsigned number, bool is_cut);
 void cluster_heal(struct cluster *cluster);

@@ -228,6 +228,9 @@ struct vy_err core_step(struct core *core, struct raft_event *event, struct entr
     }
     const int rv = raft_step(&core->raft, event, &update);
     guard_vote_end(core, &guard);
+    if (raft_state(raft_of(core)) != RAFT_FOLLOWER) {
+        core_regain_patience(core);
+    }
     if (rv != 0) {
         return translate(rv);
     }
@@ -472,6 +475,7 @@ static struct vy_err receive_append(struct core *core, uint64_t now_ms,
     core->refuses_old = append_in->term < core_term(core);
     if (append_in->term >= core_term(core)) {
         core->last_append_ms = now_ms;
+        core_regain_patience(core);
     }
     size_t at = 0;
     do {

@@ -96,6 +96,9 @@ VY_CHECKED struct vy_err core_written(struct core *core, uint64_t now_ms, uint64
  * PRECONDITION a change of members that must wait */
 VY_CHECKED struct vy_err core_submit(struct core *core, uint64_t now_ms, struct entry **entries,
                                      size_t count);
+/* The link to `lost` is broken both ways. If it leads, its silence counts from now on and the next
+ * election comes within a few heartbeats, unless it is heard again. False: it does not lead. */
+bool core_leader_lost(struct core *core, uint64_t now_ms, uint64_t lost);
 VY_CHECKED struct vy_err core_transfer(struct core *core, uint64_t now_ms, uint64_t to);
 
 /* Forgets the log up to `index`, which is applied; members of the base are borrowed until the next

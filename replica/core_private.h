@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The body of the core, shared by core.c, core_cut.c, core_guard.c and core_members.c. */
+/* The body of the core, shared by core.c, core_cut.c, core_guard.c, core_lost.c and core_members.c.
+ */
 #include "replica/core.h"
 
 #include <raft.h>
@@ -27,6 +28,7 @@ struct core {
     uint64_t noop_term;
     uint64_t tail_term;        /* of the last entry */
     uint64_t last_append_ms;   /* a leader was heard */
+    unsigned patience_ms;      /* election timeout before the leader was lost; 0: it was not */
     struct core_write *writes; /* owned; unfinished, in order */
     size_t write_count;
     size_t write_capacity;
@@ -40,6 +42,8 @@ struct core {
 /* One raft_step and everything it asks for. entries: ours, one for each of the event's. */
 struct vy_err core_step(struct core *core, struct raft_event *event, struct entry *const *entries);
 
+/* core_lost.c: somebody leads or stood for election: silence counts in full again. */
+void core_regain_patience(struct core *core);
 /* core_message.c. False: nothing that we send. */
 bool core_message_of_raft(const struct raft_message *from, struct core_message *to);
 /* to->server_id is set; of an append only the type, for it is sent in parts. */

@@ -380,6 +380,60 @@ static void guard_256_a_candidate_disrupts_the_leader_once(void **state)
     desk_free(desk);
 }
 
+static void hear_leader_2(struct desk *desk)
+{
+    append_from_2(desk, 7, 2, 7, NULL, 0, 1);
+}
+
+/* P11: the first of the members left stands within a heartbeat, the next one turn later. */
+static void a_lost_leader_is_replaced_early_and_in_turns(void **state)
+{
+    static const struct {
+        uint64_t id;
+        uint64_t delay_ms;
+    } rows[] = {
+        {1, 10},
+        {3, 50}
+    };
+    (void)state;
+    for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {
+        struct desk *desk = desk_new(rows[i].id, 7, (const uint64_t[]){1, 7}, 2, 3, 0);
+        hear_leader_2(desk);
+        desk->now_ms += 15;
+        assert_false(core_leader_lost(desk->core, desk->now_ms, 4 - rows[i].id)); /* a follower */
+        assert_true(core_timeout_ms(desk->core) >= desk->now_ms + 85);
+        assert_true(core_leader_lost(desk->core, desk->now_ms, 2));
+        assert_int_equal(core_timeout_ms(desk->core), desk->now_ms + rows[i].delay_ms);
+        assert_false(core_leader_lost(desk->core, desk->now_ms, 2)); /* told again */
+        desk->now_ms += rows[i].delay_ms;
+        desk->sent_count = 0;
+        assert_false(vy_failed(core_tick(desk->core, desk->now_ms)));
+        assert_int_equal(desk->sent[0].kind, CORE_VOTE);
+        assert_true(desk->sent[0].pre_vote);
+        assert_int_equal(core_term(desk->core), 7); /* nobody is disturbed by asking */
+        assert_true(core_timeout_ms(desk->core) >= desk->now_ms + 100);
+        desk_free(desk);
+    }
+}
+
+/* A connection that was reset is no lost leader: elections must not flap. */
+static void a_leader_that_is_heard_again_is_followed_with_the_old_patience(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(3, 7, (const uint64_t[]){1, 7}, 2, 3, 0);
+    hear_leader_2(desk);
+    const uint64_t patience_ms = core_timeout_ms(desk->core) - desk->now_ms;
+    assert_true(core_leader_lost(desk->core, desk->now_ms, 2));
+    desk->now_ms += 30;
+    hear_leader_2(desk);
+    assert_int_equal(core_timeout_ms(desk->core), desk->now_ms + patience_ms);
+    receive(desk, 1,
+            (struct core_message){
+                .kind = CORE_VOTE, .term = 8, .pre_vote = true, .last_index = 2, .last_term = 7});
+    assert_false(desk->sent[0].is_granted); /* it knows its leader again */
+    desk_free(desk);
+}
+
 /* raft-step.md 1: a write that was cut under it does not count, even when it ends later. */
 static void a_write_of_entries_that_were_replaced_is_not_reported(void **state)
 {
@@ -431,6 +485,8 @@ int main(void)
         cmocka_unit_test(guard_64_a_member_that_does_not_vote_yet_still_votes_when_asked),
         cmocka_unit_test(guard_128_a_refused_pre_vote_tells_the_higher_term),
         cmocka_unit_test(guard_256_a_candidate_disrupts_the_leader_once),
+        cmocka_unit_test(a_lost_leader_is_replaced_early_and_in_turns),
+        cmocka_unit_test(a_leader_that_is_heard_again_is_followed_with_the_old_patience),
         cmocka_unit_test(a_write_of_entries_that_were_replaced_is_not_reported),
         cmocka_unit_test(messages_that_nobody_honest_sends_change_nothing),
     };

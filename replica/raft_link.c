@@ -28,6 +28,14 @@ struct raft_peer *raft_link_find(struct raft_link *link, uint64_t member_id)
     return NULL;
 }
 
+void raft_link_note_loss(struct raft_peer *peer)
+{
+    const struct replica_transport *transport = &peer->owner->transport;
+    if (transport->lost != NULL && peer->incoming == NULL && !rpc_link_is_up(peer->link)) {
+        transport->lost(transport->lost_arg, peer->id);
+    }
+}
+
 /* ---- the queue of a member ---- */
 
 static void drop_first(struct raft_peer *peer)
@@ -172,6 +180,8 @@ static void link_on_state(void *arg, bool is_up)
 {
     if (is_up) {
         open_call(arg);
+    } else {
+        raft_link_note_loss(arg);
     }
 }
 

@@ -84,7 +84,10 @@ static void incoming_on_data_end(void *arg)
 
 static void incoming_on_cancel(void *arg)
 {
+    const struct raft_incoming *incoming = arg;
+    struct raft_peer *peer = incoming->peer;
     incoming_end(arg, vy_error(VY_CODE_CANCELLED, "member is gone"));
+    raft_link_note_loss(peer);
 }
 
 static const struct rpc_server_call_events incoming_events = {.on_data = incoming_on_data,
@@ -143,6 +146,7 @@ static void on_messages(void *arg, struct rpc_server_call *call, struct vy_bytes
     *incoming = (struct raft_incoming){.peer = peer, .call = call};
     vy_buf_init(&incoming->frame, REPLICA_FRAME_BYTES_MAX);
     peer->incoming = incoming;
+    rpc_link_hurry(peer->link); /* it is back: our answers must reach it */
     rpc_server_call_set_events(call, &incoming_events, incoming);
 }
 

@@ -44,6 +44,8 @@ struct raft_link {
     uint8_t piece[PIECE_HEADER_BYTES + PIECE_BYTES_MAX]; /* being built */
 };
 
+/* Tells the replica when nothing is left in either direction. */
+void raft_link_note_loss(struct raft_peer *peer);
 struct raft_peer *raft_link_find(struct raft_link *link, uint64_t member_id);
 /* raft_link_in.c */
 VY_CHECKED struct vy_err raft_link_listen(struct raft_link *link, const char *address);

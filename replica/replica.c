@@ -340,6 +340,24 @@ struct vy_err replica_open(const struct replica_config *config, struct replica *
     return vy_ok();
 }
 
+static void on_lost(void *arg, uint64_t member_id)
+{
+    struct replica *replica = arg;
+    if (replica_is_running(replica) &&
+        core_leader_lost(replica->core, replica_now_ms(replica), member_id)) {
+        vy_log(&replica->log, VY_LOG_INFO, "replica.leader.lost", VY_HEX("raft.peer", member_id));
+        arm_timer(replica);
+    }
+}
+
+static void listen_for_losses(struct replica *replica)
+{
+    if (replica->config.transport != NULL) {
+        replica->config.transport->lost_arg = replica;
+        replica->config.transport->lost = on_lost;
+    }
+}
+
 struct vy_err replica_start(struct replica *replica)
 {
     VY_ASSERT(replica->life == REPLICA_LIFE_OPEN);
@@ -355,6 +373,7 @@ struct vy_err replica_start(struct replica *replica)
                                                                            : base->members->body};
     VY_TRY(writer_start(replica->writer));
     replica->life = REPLICA_LIFE_RUNNING;
+    listen_for_losses(replica);
     const struct vy_err err = core_start(replica->core, replica_now_ms(replica), &state);
     log_loaded_deinit(&replica->loaded);
     peer_sync(replica);
@@ -395,6 +414,9 @@ void replica_stop(struct replica *replica, vy_loop_fn done, void *arg)
     replica->life = REPLICA_LIFE_STOPPING;
     replica->stop_fn = done;
     replica->stop_arg = arg;
+    if (replica->config.transport != NULL) {
+        replica->config.transport->lost = NULL;
+    }
     vy_timer_stop(replica->timer);
     vy_timer_stop(replica->queue.timer);
     vy_timer_stop(replica->reads.timer);

@@ -82,6 +82,10 @@ struct replica_transport {
     /* Takes a copy, or drops it when the member cannot be reached or its queue is full. */
     void (*send)(struct replica_transport *transport, uint64_t member_id, const char *address,
                  struct vy_bytes frame);
+    /* Set by the replica from its start to its stop; NULL: nobody listens. The transport calls it,
+     * from the loop, when no way to or from the member is left: it has probably ended. A hint. */
+    void (*lost)(void *arg, uint64_t member_id);
+    void *lost_arg;
 };
 
 /* ---- life ---- */

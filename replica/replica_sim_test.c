@@ -289,15 +289,26 @@ static bool is_in_group(struct cluster *cluster, uint64_t id)
 
 /* ---- faults ---- */
 
+/* What a link says when both connections are gone: true after a crash, at other times a lie. */
+static void tell_lost(struct cluster_node *node, uint64_t member_id)
+{
+    if (node->replica != NULL && node->transport.lost != NULL) {
+        node->transport.lost(node->transport.lost_arg, member_id);
+    }
+}
+
 static void hurt(struct sim *sim)
 {
     struct cluster *cluster = sim->cluster;
     const unsigned number = cluster_random(cluster, cluster->count);
     struct cluster_node *node = &cluster->nodes[number];
-    switch (cluster_random(cluster, 13)) {
+    switch (cluster_random(cluster, 14)) {
     case 0:
         if (node->replica != NULL) {
             cluster_crash_node(cluster, number);
+            for (unsigned i = 0; i < cluster->count; i++) {
+                tell_lost(&cluster->nodes[i], cluster_member_id(number));
+            }
         }
         break;
     case 1:
@@ -338,6 +349,9 @@ static void hurt(struct sim *sim)
             replica_get_status(node->replica, &status);
             replica_cut_behind(node->replica, status.applied_index);
         }
+        break;
+    case 11:
+        tell_lost(node, cluster_member_id(cluster_random(cluster, cluster->count)));
         break;
     default:
         cluster->loss_permille = cluster_random(cluster, 3) * 60;

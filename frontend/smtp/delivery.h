@@ -27,7 +27,8 @@
 #define SMTP_DELIVERY_BEGIN_BYTES (64U * 1024U)
 #define SMTP_DELIVERY_SEND_BYTES (64U * 1024U) /* a CALL_SEND at most */
 #define SMTP_DELIVERY_BACKOFF_MS 50U           /* doubled up to ... */
-#define SMTP_DELIVERY_BACKOFF_MS_MAX 1000U
+#define SMTP_DELIVERY_BACKOFF_MS_MAX                                                               \
+    200U /* a refusal is cheap, a new leader leads within a second */
 
 enum smtp_target_result {
     SMTP_TARGET_PENDING,

@@ -17,11 +17,11 @@ RETRY_S = 30  # P12: service is back within this
 
 
 class Cluster:
-    def __init__(self):
+    def __init__(self, groups=2):
         self.out = volary.folder("cluster")
         base = volary.port_base()
         hosts = ["--host=%s,127.0.0.%d,%s" % (name, i + 1, self.out / name) for i, name in enumerate("abc")]
-        self.run("config", *hosts, "--groups", "2", "--replicas", "3", "--frontends", "2", "--port-base", str(base))
+        self.run("config", *hosts, "--groups", str(groups), "--replicas", "3", "--frontends", "2", "--port-base", str(base))
         self.plan = json.loads((self.out / "cluster.json").read_text())
 
     def run(self, command, *args):
