@@ -286,6 +286,7 @@ static void check_digest(struct cluster *cluster, const struct cluster_node *nod
     struct replica_status status;
     replica_get_status(node->replica, &status);
     assert_true(status.applied_index <= status.last_index);
+    assert_true(cluster->may_differ || status.patrol_problems == 0); /* P4 */
     if (status.applied_index >= cluster->digest_count) {
         const size_t count = (size_t)(status.applied_index + 1) * 2;
         cluster->digests = realloc(cluster->digests, count * sizeof(uint64_t));
@@ -492,6 +493,11 @@ void cluster_lose_node(struct cluster *cluster, unsigned number)
 
 struct cluster *cluster_new(unsigned count, uint64_t seed)
 {
+    return cluster_new_on_patrol(count, seed, 0);
+}
+
+struct cluster *cluster_new_on_patrol(unsigned count, uint64_t seed, uint64_t period_ms)
+{
     struct cluster *cluster = calloc(1, sizeof(*cluster));
     assert_non_null(cluster);
     fake_clock_init(&cluster->clock);
@@ -501,6 +507,7 @@ struct cluster *cluster_new(unsigned count, uint64_t seed)
     cluster->delay_ms_max = 5;
     cluster->log_keep_entries = 1 + seed % 40;
     cluster->disk_ms_max = 5;
+    cluster->patrol_period_ms = period_ms;
     snprintf(cluster->dir, sizeof(cluster->dir), "/tmp/volary-replica-XXXXXX");
     assert_non_null(mkdtemp(cluster->dir));
     cluster->next_id = FIRST_ID;

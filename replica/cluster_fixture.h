@@ -60,7 +60,8 @@ struct cluster {
     uint64_t delay_ms_max;
     uint64_t disk_ms_max;
     uint64_t log_keep_entries; /* of nodes started from now on */
-    uint64_t patrol_period_ms; /* likewise */
+    uint64_t patrol_period_ms; /* likewise; 0: no patrol */
+    bool may_differ;           /* a test damages a disk */
     uint64_t next_id;          /* of members that join */
     uint64_t *leaders;         /* by term: number + 1 */
     size_t leader_terms;
@@ -70,6 +71,8 @@ struct cluster {
 };
 
 struct cluster *cluster_new(unsigned count, uint64_t seed);
+/* Its members compare their tables in rounds (patrol.h), and must find them equal. */
+struct cluster *cluster_new_on_patrol(unsigned count, uint64_t seed, uint64_t period_ms);
 void cluster_free(struct cluster *cluster);
 unsigned cluster_random(struct cluster *cluster, unsigned below);
 void cluster_start_node(struct cluster *cluster, unsigned number);
