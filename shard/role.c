@@ -10,6 +10,7 @@
 #include "shard/log_replica.h"
 #include "shard/meta_client.h"
 #include "shard/metrics.h"
+#include "shard/peers.h"
 #include "shard/service_rpc.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct shard_role_state {
     struct log_replica *log;
     struct replica *replica;
     struct meta_client *meta;
+    struct peers *peers;
     struct service *service;
     struct rpc_server *server;
     struct service_rpc *methods;
@@ -293,7 +295,10 @@ static struct vy_err open_meta_client(struct shard_role_state *role)
                                               .on_account_change = on_account_change,
                                               .on_meta_leader = on_meta_leader,
                                               .arg = role};
-    return meta_client_new(&config, &role->meta);
+    VY_TRY(meta_client_new(&config, &role->meta));
+    const struct peers_config peers = {
+        .rpc = &role->rpc, .meta_members = addresses, .meta_member_count = count};
+    return peers_new(&peers, &role->peers);
 }
 
 static struct vy_err open_service(struct shard_role_state *role, uint64_t hash_seed)
@@ -308,6 +313,8 @@ static struct vy_err open_service(struct shard_role_state *role, uint64_t hash_s
         .cluster_key = role->key,
         .meta_ops = &meta_client_ops,
         .meta = role->meta,
+        .peer_ops = &peers_ops,
+        .peers = role->peers,
         .group_id = role->group_id,
         .member_id = role->self->id,
         .hash_seed = hash_seed,
@@ -347,8 +354,8 @@ static struct vy_err open_all(struct shard_role_state *role)
     return replica_start(role->replica);
 }
 
-/* Workers first: they read snapshots and account keys. The service ends open calls on the server,
- * and the keys' table questions at meta. */
+/* Workers first: they read snapshots and account keys. The service ends open calls on the server;
+ * questions to meta and other groups end before it does. */
 static void role_free(struct role *base)
 {
     if (base == NULL) {
@@ -359,6 +366,7 @@ static void role_free(struct role *base)
     vy_timer_free(role->stop_timer);
     vy_workers_free(role->workers);
     meta_client_free(role->meta);
+    peers_free(role->peers);
     service_free(role->service);
     rpc_server_free(role->server);
     service_rpc_free(role->methods);

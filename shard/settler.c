@@ -259,6 +259,13 @@ static void end_copies(struct job *job)
     replica->ops->propose(replica, &proposal, on_ended, job);
 }
 
+/* Nobody can be asked, rather than this member could not ask just now. */
+static bool is_out_of_reach(struct vy_err err)
+{
+    return err.code != VY_CODE_CANCELLED && err.code != VY_CODE_BUSY && err.code != VY_CODE_NOMEM &&
+           err.code != VY_CODE_NOT_LEADER;
+}
+
 static void on_answer(void *arg, struct vy_err err, bool is_committed)
 {
     struct job *job = arg;
@@ -266,7 +273,7 @@ static void on_answer(void *arg, struct vy_err err, bool is_committed)
     if (!vy_failed(err)) {
         job->is_committed = is_committed;
         end_copies(job);
-    } else if (job->is_expired) {
+    } else if (job->is_expired && is_out_of_reach(err)) {
         job->is_abandoned = true;
         log_job(job, JOB_ABANDONED, err);
         end_copies(job);

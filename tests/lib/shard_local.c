@@ -206,6 +206,12 @@ static void on_fsm_event(void *arg, const struct fsm_event *event)
 
 struct shard_local *shard_local_new(void)
 {
+    return shard_local_new_group(2, NULL, NULL);
+}
+
+struct shard_local *shard_local_new_group(uint64_t group_id, const struct shard_peer_ops *peer_ops,
+                                          void *peers)
+{
     static const uint8_t key_bytes[CLUSTER_KEY_BYTES] = {7, 7, 7};
     struct shard_local *local = calloc(1, sizeof(*local));
 
@@ -229,7 +235,9 @@ struct shard_local *shard_local_new(void)
         .cluster_key = local->key,
         .meta_ops = &local_meta_ops,
         .meta = local,
-        .group_id = 2,
+        .peer_ops = peer_ops,
+        .peers = peers,
+        .group_id = group_id,
         .member_id = 77,
         .hash_seed = 3,
     };

@@ -45,7 +45,10 @@ struct shard_local {
     unsigned key_requests;
 };
 
-struct shard_local *shard_local_new(void);
+struct shard_local *shard_local_new(void); /* group 2, alone */
+/* One of several groups; peer_ops and peers as in service_config. */
+struct shard_local *shard_local_new_group(uint64_t group_id, const struct shard_peer_ops *peer_ops,
+                                          void *peers);
 void shard_local_free(struct shard_local *local);
 
 /* The actor of a session of this account and epoch; lives in local->arena. */
