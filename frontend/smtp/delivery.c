@@ -120,7 +120,7 @@ struct vy_err smtp_delivery_begin(struct smtp_delivery *d, const struct smtp_del
                                        .address = target->address};
     }
     d->is_begun = true;
-    return vy_ok();
+    return d->calls_count > 1 && !d->plan.is_per_recipient ? smtp_delivery_split(d) : vy_ok();
 }
 
 /* ---- the body ---- */
@@ -178,7 +178,8 @@ void smtp_delivery_cancel_unsent(struct smtp_delivery *d)
 {
     for (size_t i = 0; i < d->calls_count; i++) {
         struct smtp_delivery_call *call = &d->calls[i];
-        if (smtp_call_is_live(call) && call->state != CALL_SENT && !call->is_in_doubt) {
+        if (smtp_call_is_live(call) && call->state != CALL_SENT && call->state != CALL_HELD &&
+            !call->is_in_doubt) {
             call->wants_cancel = call->state == CALL_OPEN;
             smtp_delivery_call_over(d, call, SMTP_TARGET_FAILED,
                                     vy_error(VY_CODE_CANCELLED, "given up"));
@@ -205,6 +206,27 @@ void smtp_delivery_list_open(const struct smtp_delivery *d, struct vy_buf *ids)
     }
 }
 
+/* No time is left. Without a decision nothing held is ever stored, so that only the deciding call
+ * leaves a doubt. */
+static void end_late(struct smtp_delivery *d, struct smtp_delivery_call *call)
+{
+    const struct vy_err err = vy_error(VY_CODE_UNAVAILABLE, "no answer in time");
+    if (!smtp_call_has_body(call)) {
+        smtp_delivery_word_failed(d, call, err);
+        return;
+    }
+    if (call->state == CALL_HELD) {
+        smtp_delivery_call_over(
+            d, call, d->word == SMTP_WORD_UNKNOWN ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED, err);
+        return;
+    }
+    const bool is_unknown = call->is_in_doubt && call->kind != CALL_HOLD;
+    if (is_unknown && call->kind == CALL_DECIDE) {
+        d->word = SMTP_WORD_UNKNOWN;
+    }
+    smtp_delivery_call_over(d, call, is_unknown ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED, err);
+}
+
 void smtp_delivery_tick(struct smtp_delivery *d, uint64_t now_ms)
 {
     for (size_t i = 0; i < d->calls_count; i++) {
@@ -213,12 +235,12 @@ void smtp_delivery_tick(struct smtp_delivery *d, uint64_t now_ms)
             call->state = CALL_READY;
         }
         if (d->is_body_over && now_ms >= d->commit_deadline_ms && smtp_call_is_live(call)) {
-            const bool is_unknown = call->state == CALL_SENT || call->is_in_doubt;
             call->wants_cancel = call->state == CALL_OPEN || call->state == CALL_SENT;
-            smtp_delivery_call_over(d, call, is_unknown ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED,
-                                    vy_error(VY_CODE_UNAVAILABLE, "no answer in time"));
+            call->is_in_doubt |= call->state == CALL_SENT;
+            end_late(d, call);
         }
     }
+    smtp_delivery_advance(d);
 }
 
 uint64_t smtp_delivery_wake_ms(const struct smtp_delivery *d)
@@ -258,10 +280,10 @@ static void put_key(const struct smtp_delivery *d, const struct smtp_delivery_ca
                     uint8_t key[16])
 {
     static const char label[] = "volary smtp delivery";
-    uint8_t source[sizeof(label) + 7 * sizeof(uint64_t)] = {0};
+    uint8_t source[sizeof(label) + 8 * sizeof(uint64_t)] = {0};
     uint8_t digest[SHA256_DIGEST_LENGTH];
     const uint64_t numbers[] = {d->plan.seed[0], d->plan.seed[1], d->plan.seed[2], d->plan.seed[3],
-                                d->plan.serial,  call->group,     call->round};
+                                d->plan.serial,  call->group,     call->round,     call->kind};
     memcpy(source, label, sizeof(label));
     for (size_t i = 0; i < VY_COUNT_OF(numbers); i++) {
         vy_put_be64(source + sizeof(label) + i * sizeof(uint64_t), numbers[i]);
@@ -277,11 +299,11 @@ static uint32_t call_deadline_ms(const struct smtp_delivery *d, uint64_t now_ms)
     return end > now_ms ? (uint32_t)VY_MIN(end - now_ms, (uint64_t)UINT32_MAX) : 1;
 }
 
-static void start_call(struct smtp_delivery *d, struct smtp_delivery_call *call, uint64_t call_id,
-                       uint64_t now_ms, struct session_action *out)
+static void start_body(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                       struct session_action *out)
 {
+    const bool is_split = call->kind != CALL_DELIVER;
     call->state = CALL_OPEN;
-    call->id = call_id;
     call->sent_bytes = 0;
     call->room_bytes = 0;
     call->request = (struct message_deliver_request){
@@ -291,27 +313,49 @@ static void start_call(struct smtp_delivery *d, struct smtp_delivery_call *call,
         .size_bytes = d->is_body_over ? body_end(d) : 0,
         .trace_headers = d->plan.trace_headers,
         .retry_scope = d->plan.retry_scope,
+        .delivery_id =
+            is_split ? vy_bytes(d->delivery_id, sizeof(d->delivery_id)) : vy_bytes(NULL, 0),
+        .hold = call->kind == CALL_HOLD,
+        .decider_group = call->kind == CALL_HOLD ? d->calls[0].group : 0,
+        .hold_ms = call->kind == CALL_HOLD ? SMTP_DELIVERY_HOLD_MS : 0,
     };
+    out->method = METHOD_SHARD_MESSAGE_DELIVER;
+    out->request_desc = &message_deliver_request_desc;
+    out->request = &call->request;
+}
+
+static void start_call(struct smtp_delivery *d, struct smtp_delivery_call *call, uint64_t call_id,
+                       uint64_t now_ms, struct session_action *out)
+{
+    call->id = call_id;
     *out = (struct session_action){
         .kind = SESSION_CALL,
         .call_id = call_id,
         .target = SESSION_TO_SHARD,
         .account_id = call->recipients[0].account_id,
-        .method = METHOD_SHARD_MESSAGE_DELIVER,
-        .request_desc = &message_deliver_request_desc,
-        .request = &call->request,
         .deadline_ms = call_deadline_ms(d, now_ms),
         .is_write = true,
         .has_key = true,
     };
+    if (smtp_call_has_body(call)) {
+        start_body(d, call, out);
+    } else {
+        smtp_delivery_start_word(d, call, out);
+    }
     put_key(d, call, out->idempotency_key);
+}
+
+/* Without its end a message is not stored: the deciding group gets it last. */
+static bool may_end(const struct smtp_delivery *d, const struct smtp_delivery_call *call)
+{
+    return d->is_body_over && (call->kind != CALL_DECIDE || d->phase == SMTP_DELIVERY_DECIDING);
 }
 
 static bool send_body(struct smtp_delivery *d, struct smtp_delivery_call *call,
                       struct session_action *out)
 {
     const uint64_t left = body_end(d) - call->sent_bytes;
-    if (left == 0 && d->is_body_over) {
+    if (left == 0 && may_end(d, call)) {
         call->state = CALL_SENT;
         *out = (struct session_action){.kind = SESSION_CALL_END, .call_id = call->id};
         return true;
@@ -345,7 +389,7 @@ bool smtp_delivery_next_action(struct smtp_delivery *d, uint64_t *next_call_id, 
             *out = (struct session_action){.kind = SESSION_CALL_CANCEL, .call_id = call->id};
             return true;
         }
-        if (call->state == CALL_READY && may_start(d)) {
+        if (call->state == CALL_READY && (may_start(d) || !smtp_call_has_body(call))) {
             start_call(d, call, (*next_call_id)++, now_ms, out);
             return true;
         }

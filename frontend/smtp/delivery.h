@@ -12,9 +12,13 @@
  * The key lives as long as the session. A client's own retry on a new connection (P3) is known to
  * the group, by Message-ID, envelope and bytes (docs/decisions/0006-client-retries.md).
  *
- * Not here yet: one decision for several groups (stage, decide, release; design section 8). Until
- * then a message whose groups disagree is answered 451 and logged as smtp.delivery.partial, and the
- * groups that stored it keep it.
+ * In SMTP a message for several groups is stored by all of them or by none (P2; design section 8).
+ * All groups but that of the first recipient hold their copies, durable and unseen. Then the first
+ * group is sent the end of the message: by storing its own copies it decides, under the id of the
+ * delivery. Then the others let theirs out, and the client hears 250. When the first group's answer
+ * stays out it is asked; when that has no answer either, the groups settle it among themselves, and
+ * the client is left without an answer. In LMTP each recipient has its own answer and nothing needs
+ * to be decided for all.
  */
 #include "base/map.h"
 #include "frontend/session.h"
@@ -29,6 +33,10 @@
 #define SMTP_DELIVERY_BACKOFF_MS 50U           /* doubled up to ... */
 #define SMTP_DELIVERY_BACKOFF_MS_MAX                                                               \
     200U /* a refusal is cheap, a new leader leads within a second */
+/* A group that holds copies for so long without a word asks the deciding group. Longer than a group
+ * takes to elect a leader. */
+#define SMTP_DELIVERY_HOLD_MS 15000U
+#define SMTP_DELIVERY_ID_BYTES 16U
 
 enum smtp_target_result {
     SMTP_TARGET_PENDING,
@@ -50,7 +58,16 @@ struct smtp_target {
     struct vy_err err;
 };
 
-struct smtp_delivery_call; /* delivery.c */
+struct smtp_delivery_call; /* delivery_private.h */
+
+enum smtp_delivery_phase {
+    SMTP_DELIVERY_DIRECT,    /* one group, or each by itself */
+    SMTP_DELIVERY_HOLDING,   /* several: all but the first take the message */
+    SMTP_DELIVERY_DECIDING,  /* the first has the end of it, too */
+    SMTP_DELIVERY_RELEASING, /* it was stored there */
+    SMTP_DELIVERY_DROPPING   /* it will never be */
+};
+enum smtp_delivery_word { SMTP_WORD_NONE, SMTP_WORD_YES, SMTP_WORD_NO, SMTP_WORD_UNKNOWN };
 
 struct smtp_delivery_plan {
     bool is_per_recipient; /* LMTP */
@@ -72,6 +89,9 @@ struct smtp_delivery {
     struct vy_map by_account; /* account id -> target */
     struct smtp_delivery_call *calls;
     size_t calls_count;
+    enum smtp_delivery_phase phase;
+    enum smtp_delivery_word word; /* of the deciding group */
+    uint8_t delivery_id[SMTP_DELIVERY_ID_BYTES];
     struct vy_buf body;
     uint64_t body_base_bytes; /* that have left the buffer */
     bool is_begun;

@@ -37,11 +37,17 @@ static bool is_worth_repeating(struct vy_err err)
     return vy_code_is_retryable(err.code) && err.code != VY_CODE_FULL && err.code != VY_CODE_NOMEM;
 }
 
-static bool may_repeat(const struct smtp_delivery *d, struct vy_err err, uint64_t retry_at_ms)
+static bool may_repeat(const struct smtp_delivery *d, const struct smtp_delivery_call *call,
+                       struct vy_err err, uint64_t retry_at_ms)
 {
     const uint64_t deadline =
         d->is_body_over ? d->commit_deadline_ms : d->plan.body_deadline_ms + d->plan.commit_ms;
-    return smtp_delivery_is_whole(d) && is_worth_repeating(err) && retry_at_ms < deadline;
+    if (call->kind == CALL_DROP ||
+        (call->kind == CALL_HOLD && d->phase == SMTP_DELIVERY_DROPPING)) {
+        return false; /* nobody needs it any more */
+    }
+    return (smtp_delivery_is_whole(d) || !smtp_call_has_body(call)) && is_worth_repeating(err) &&
+           retry_at_ms < deadline;
 }
 
 static void call_fail(struct smtp_delivery *d, struct smtp_delivery_call *call, struct vy_err err,
@@ -51,15 +57,22 @@ static void call_fail(struct smtp_delivery *d, struct smtp_delivery_call *call, 
         VY_MIN(SMTP_DELIVERY_BACKOFF_MS << VY_MIN(call->repeats, 8U), SMTP_DELIVERY_BACKOFF_MS_MAX);
     const uint64_t retry_at_ms = now_ms + VY_MAX(backoff, retry_after_ms);
     call->is_in_doubt |= may_be_stored(call, err);
-    if (may_repeat(d, err, retry_at_ms)) {
+    if (may_repeat(d, call, err, retry_at_ms)) {
         /* The same key even where the outcome is unknown: what was stored is not stored again. */
         call->state = CALL_PAUSED;
         call->retry_at_ms = retry_at_ms;
         call->repeats++;
         return;
     }
-    smtp_delivery_call_over(d, call, call->is_in_doubt ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED,
-                            err);
+    if (!smtp_call_has_body(call)) {
+        smtp_delivery_word_failed(d, call, err);
+    } else if (call->is_in_doubt && call->kind == CALL_DECIDE) {
+        smtp_delivery_call_next(call, CALL_ASK);
+    } else {
+        const bool is_unknown = call->is_in_doubt && call->kind != CALL_HOLD;
+        smtp_delivery_call_over(d, call, is_unknown ? SMTP_TARGET_UNKNOWN : SMTP_TARGET_FAILED,
+                                err);
+    }
 }
 
 static enum smtp_target_result result_of(enum deliver_outcome outcome)
@@ -98,7 +111,8 @@ static size_t take_refusals(struct smtp_delivery *d, struct smtp_delivery_call *
     for (size_t i = 0; i < call->recipients_count; i++) {
         const uint64_t account_id = call->recipients[i].account_id;
         const enum deliver_outcome outcome = outcome_for(reply, account_id);
-        if (outcome == DELIVER_OUTCOME_STORED || outcome == DELIVER_OUTCOME_NONE) {
+        if (outcome == DELIVER_OUTCOME_STORED || outcome == DELIVER_OUTCOME_HELD ||
+            outcome == DELIVER_OUTCOME_NONE) {
             call->recipients[kept++] = call->recipients[i];
         } else {
             d->targets[smtp_delivery_find(d, account_id)].result = result_of(outcome);
@@ -109,15 +123,42 @@ static size_t take_refusals(struct smtp_delivery *d, struct smtp_delivery_call *
     return gone;
 }
 
-static bool is_all_stored(const struct smtp_delivery_call *call,
-                          const struct message_deliver_reply *reply)
+/* What a group holds may be stored already: a retry (P3). */
+static bool is_all_taken(const struct smtp_delivery_call *call,
+                         const struct message_deliver_reply *reply)
 {
     for (size_t i = 0; i < call->recipients_count; i++) {
-        if (outcome_for(reply, call->recipients[i].account_id) != DELIVER_OUTCOME_STORED) {
+        const enum deliver_outcome outcome = outcome_for(reply, call->recipients[i].account_id);
+        if (outcome != DELIVER_OUTCOME_STORED &&
+            (outcome != DELIVER_OUTCOME_HELD || call->kind != CALL_HOLD)) {
             return false;
         }
     }
     return true;
+}
+
+static void call_taken(struct smtp_delivery *d, struct smtp_delivery_call *call)
+{
+    if (call->kind == CALL_HOLD) {
+        call->state = CALL_HELD;
+        return;
+    }
+    if (call->kind == CALL_DECIDE) {
+        d->word = SMTP_WORD_YES;
+    }
+    smtp_delivery_call_over(d, call, SMTP_TARGET_STORED, vy_ok());
+}
+
+/* An answer that says neither yes nor no. */
+static void call_unclear(struct smtp_delivery *d, struct smtp_delivery_call *call,
+                         struct vy_err err)
+{
+    if (call->kind == CALL_DECIDE) {
+        smtp_delivery_call_next(call, CALL_ASK);
+    } else {
+        smtp_delivery_call_over(
+            d, call, call->kind == CALL_HOLD ? SMTP_TARGET_FAILED : SMTP_TARGET_UNKNOWN, err);
+    }
 }
 
 /* Some recipients were refused, so the group stored nothing. */
@@ -126,8 +167,11 @@ static void call_refused(struct smtp_delivery *d, struct smtp_delivery_call *cal
 {
     const size_t gone = take_refusals(d, call, reply);
     if (gone == 0) { /* neither stored nor refused: not an answer */
-        smtp_delivery_call_over(d, call, SMTP_TARGET_UNKNOWN,
-                                vy_error(VY_CODE_INTERNAL, "delivery reply without results"));
+        call_unclear(d, call, vy_error(VY_CODE_INTERNAL, "delivery reply without results"));
+        return;
+    }
+    if (call->kind == CALL_DECIDE && call->is_in_doubt) {
+        smtp_delivery_call_next(call, CALL_ASK); /* an earlier attempt might still be stored */
         return;
     }
     if (call->recipients_count > 0 && d->plan.is_per_recipient && smtp_delivery_is_whole(d)) {
@@ -149,9 +193,9 @@ static void call_answered(struct smtp_delivery *d, struct smtp_delivery_call *ca
     vy_arena_init(&scratch, SMTP_DELIVERY_WINDOW_BYTES);
     const struct vy_err err = vy_pb_decode(&message_deliver_reply_desc, &scratch, reply, &message);
     if (vy_failed(err)) {
-        smtp_delivery_call_over(d, call, SMTP_TARGET_UNKNOWN, err);
-    } else if (is_all_stored(call, &message)) {
-        smtp_delivery_call_over(d, call, SMTP_TARGET_STORED, vy_ok());
+        call_unclear(d, call, err);
+    } else if (is_all_taken(call, &message)) {
+        call_taken(d, call);
     } else {
         call_refused(d, call, &message);
     }
@@ -167,12 +211,12 @@ bool smtp_delivery_ended(struct smtp_delivery *d, uint64_t call_id, struct vy_er
     }
     if (vy_failed(err)) {
         call_fail(d, call, err, retry_after_ms, now_ms);
-    } else {
+    } else if (smtp_call_has_body(call)) {
         call_answered(d, call, reply);
+    } else {
+        smtp_delivery_word_answered(d, call, reply);
     }
-    if (smtp_delivery_is_lost(d)) {
-        smtp_delivery_cancel_unsent(d);
-    }
+    smtp_delivery_advance(d);
     smtp_delivery_trim(d);
     return true;
 }

@@ -231,7 +231,7 @@ static bool reply_outcome(struct smtp_session *s, const struct outcome *outcome)
         return true;
     }
     if (outcome->stored_count > 0) {
-        /* Groups disagree: see delivery.h. */
+        /* LMTP, a recipient that stands for several: a retry finds the copies that are there. */
         outcome_log(s, VY_LOG_WARN, "smtp.delivery.partial", outcome);
         smtp_reply_failure(s, vy_error(VY_CODE_CONFLICT, "stored for some recipients only"));
         return true;

@@ -440,19 +440,174 @@ static void a_shard_that_says_no_early_lets_the_rest_of_the_message_pass(void **
     smtp_driver_deinit(&d);
 }
 
-/* Until groups decide together (delivery.h): said as it is, and logged. */
-static void groups_that_disagree_are_told_as_451_and_logged(void **state)
+/* P2, design section 8: one group cannot, and no group stores. */
+static void one_group_that_cannot_and_none_stores(void **state)
 {
     (void)state;
     struct smtp_driver d;
     begin_data(&d, "RCPT TO:<pair@dev.test>\r\n");
     d.holds_deliveries = true;
     smtp_driver_say(&d, "x\r\n.\r\n");
+    /* The other group holds; the deciding one has not got the end of the message yet. */
+    smtp_driver_end_one(&d, vy_error(VY_CODE_FULL, "as the test says"));
+    assert_heard(&d, "452 4.3.1");
+    assert_string_equal(d.last_event, "smtp.delivery.refused");
+    assert_int_equal(d.cancels_count, 1);
+    assert_int_equal(smtp_backend_copies(d.backend, 1) + smtp_backend_copies(d.backend, 3), 0);
+    smtp_driver_deinit(&d);
+    /* The deciding group cannot: what is held is dropped. */
+    begin_data(&d, "RCPT TO:<pair@dev.test>\r\n");
+    d.holds_deliveries = true;
+    smtp_driver_say(&d, "x\r\n.\r\n");
     smtp_driver_end_one(&d, vy_ok());
     assert_silent(&d);
+    assert_int_equal(smtp_backend_held(d.backend), 1);
     smtp_driver_end_one(&d, vy_error(VY_CODE_FULL, "as the test says"));
-    assert_heard(&d, "451 4.3.0");
-    assert_string_equal(d.last_event, "smtp.delivery.partial");
+    assert_heard(&d, "452 4.3.1");
+    assert_int_equal(smtp_backend_held(d.backend), 0);
+    assert_int_equal(smtp_backend_copies(d.backend, 1) + smtp_backend_copies(d.backend, 3), 0);
+    smtp_driver_deinit(&d);
+}
+
+/* One over quota or gone, in whichever group, and the answer is what it is for one group. */
+static void mixed_results_of_groups_have_one_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rcpts;
+        const char *reply;
+    } rows[] = {
+        {"RCPT TO:<far@dev.test>\r\nRCPT TO:<full@dev.test>\r\n",     "452 4.2.2"},
+        {"RCPT TO:<full@dev.test>\r\nRCPT TO:<far@dev.test>\r\n",     "452 4.2.2"},
+        {"RCPT TO:<gone@dev.test>\r\nRCPT TO:<far@dev.test>\r\n",     "451 4.2.1"},
+        {"RCPT TO:<far@dev.test>\r\nRCPT TO:<refused@dev.test>\r\n",  "550 5.7.1"},
+        {"RCPT TO:<refused@dev.test>\r\nRCPT TO:<pair@dev.test>\r\n", "550 5.7.1"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smtp_driver d;
+        begin_data(&d, rows[i].rcpts);
+        smtp_driver_say(&d, "x\r\n.\r\n");
+        assert_heard(&d, rows[i].reply);
+        assert_int_equal(smtp_backend_held(d.backend), 0);
+        for (uint64_t id = 1; id < 10; id++) {
+            assert_int_equal(smtp_backend_copies(d.backend, id), 0);
+        }
+        smtp_driver_deinit(&d);
+    }
+}
+
+/* ---- P2, P3: a fault at every call of a delivery to three groups ---- */
+
+#define RCPTS "RCPT TO:<two@dev.test>\r\nRCPT TO:<far@dev.test>\r\nRCPT TO:<third@dev.test>\r\n"
+static const uint64_t receivers[] = {2, 3, 10};
+
+static size_t copies_of_all(const struct smtp_backend *backend)
+{
+    const size_t count = smtp_backend_copies(backend, receivers[0]);
+    for (size_t i = 1; i < sizeof(receivers) / sizeof(receivers[0]); i++) {
+        assert_int_equal(smtp_backend_copies(backend, receivers[i]), count);
+    }
+    return count;
+}
+
+struct trial {
+    enum smtp_driver_fault fault;
+    size_t at;
+    bool stays;
+    size_t bytes; /* of the message; above the window it cannot be sent again */
+};
+
+static void send_to_all(struct smtp_driver *d, const struct trial *trial, uint64_t seed)
+{
+    d->peer.seed[0] = seed;
+    smtp_driver_start(d);
+    smtp_driver_say(d, HELLO);
+    smtp_driver_say(d, "MAIL FROM:<a@b.example>\r\n" RCPTS "DATA\r\n");
+    assert_heard(d, "354 ");
+    send_lines(d, trial->bytes);
+    smtp_driver_say(d, ".\r\n");
+    for (int i = 0; i < 70 && !d->is_dead; i++) {
+        smtp_driver_pass(d, 1000);
+    }
+}
+
+static bool has_said(struct smtp_driver *d, const char *text)
+{
+    return vy_bytes_find(vy_buf_bytes(&d->out), vy_cstr(text), 0) != SIZE_MAX;
+}
+
+/* False: no call was hit. */
+static bool try_fault(const struct trial *trial)
+{
+    struct smtp_backend *backend = smtp_backend_new();
+    struct smtp_driver first;
+    struct smtp_driver second;
+    backend->knows_retries = true;
+    smtp_driver_init_with(&first, SMTP_SERVICE_MX, backend);
+    first.fault = trial->fault;
+    first.fault_at = trial->at;
+    first.fault_stays = trial->stays;
+    send_to_all(&first, trial, 7);
+    const bool was_stored = has_said(&first, "250 2.0.0 Stored");
+    const bool was_refused = has_said(&first, "\n45") || has_said(&first, "45");
+    assert_true(was_stored || was_refused || first.is_closed || first.is_dead);
+    if (was_stored) { /* P6: what was answered is there, not only to come */
+        assert_int_equal(copies_of_all(backend), 1);
+    }
+    smtp_backend_settle(backend);
+    const size_t copies = copies_of_all(backend);
+    assert_true(copies <= 1);
+    assert_true(!was_stored || copies == 1);
+    assert_true(!was_refused || copies == 0);
+    smtp_driver_init_with(&second, SMTP_SERVICE_MX, backend); /* the client sends again */
+    send_to_all(&second, trial, 8);
+    if (!has_said(&second, "250 2.0.0 Stored")) {
+        print_error("fault %d at %zu, stays %d: the retry heard %.*s\n", (int)trial->fault, trial->at,
+                    (int)trial->stays, VY_PRI(vy_buf_bytes(&second.out)));
+        fail();
+    }
+    assert_int_equal(copies_of_all(backend), 1);
+    assert_int_equal(smtp_backend_held(backend), 0);
+    const bool was_hit = first.shard_calls >= trial->at;
+    smtp_driver_deinit(&first);
+    smtp_driver_deinit(&second);
+    smtp_backend_free(backend);
+    return was_hit;
+}
+
+static void p2_p3_whatever_fails_all_have_it_or_none(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {6400, 320000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        for (int fault = SMTP_FAULT_UNDONE; fault < SMTP_FAULT_COUNT; fault++) {
+            for (int stays = 0; stays < 2; stays++) {
+                struct trial trial = {.fault = (enum smtp_driver_fault)fault,
+                                      .stays = stays == 1,
+                                      .bytes = sizes[i],
+                                      .at = 1};
+                while (try_fault(&trial)) {
+                    trial.at++;
+                }
+                assert_true(trial.at >= 6); /* two hold, one decides, two release */
+            }
+        }
+    }
+}
+
+/* LMTP answers each recipient, so that groups need not agree. */
+static void lmtp_asks_each_group_by_itself(void **state)
+{
+    (void)state;
+    struct smtp_driver d;
+    begin(&d, SMTP_SERVICE_LMTP);
+    smtp_driver_say(&d, "MAIL FROM:<a@b.example>\r\nRCPT TO:<full@dev.test>\r\n"
+                        "RCPT TO:<far@dev.test>\r\nDATA\r\n");
+    (void)smtp_driver_heard(&d);
+    smtp_driver_say(&d, "x\r\n.\r\n");
+    assert_heard(&d, "452 4.2.2");
+    assert_int_equal(smtp_backend_copies(d.backend, 3), 1);
+    assert_int_equal(d.backend->decisions_count, 0);
     smtp_driver_deinit(&d);
 }
 
@@ -699,7 +854,10 @@ int main(void)
         cmocka_unit_test(an_outcome_that_stays_unknown_ends_the_session_without_a_word),
         cmocka_unit_test(what_was_certainly_not_stored_is_answered_for_now),
         cmocka_unit_test(a_shard_that_says_no_early_lets_the_rest_of_the_message_pass),
-        cmocka_unit_test(groups_that_disagree_are_told_as_451_and_logged),
+        cmocka_unit_test(one_group_that_cannot_and_none_stores),
+        cmocka_unit_test(mixed_results_of_groups_have_one_answer),
+        cmocka_unit_test(p2_p3_whatever_fails_all_have_it_or_none),
+        cmocka_unit_test(lmtp_asks_each_group_by_itself),
         cmocka_unit_test(keys_differ_by_message_and_group),
         cmocka_unit_test(lmtp_asks_once_more_without_those_that_were_refused),
         cmocka_unit_test(a_chunked_message_that_is_reset_leaves_no_call_behind),

@@ -2,7 +2,7 @@
 # The SMTP core: MX, LMTP, submission.
 volary_library(smtp
   SOURCES smtp/session.c smtp/actions.c smtp/profile.c smtp/log.c smtp/reply.c smtp/reader.c smtp/commands.c smtp/line.c smtp/path.c
-    smtp/address.c smtp/pipelining.c smtp/header.c smtp/data.c smtp/trace.c smtp/delivery.c smtp/delivery_result.c smtp/message.c
+    smtp/address.c smtp/pipelining.c smtp/header.c smtp/data.c smtp/trace.c smtp/delivery.c smtp/delivery_result.c smtp/delivery_split.c smtp/message.c
     smtp/cmd_session.c smtp/cmd_auth.c smtp/cmd_mail.c smtp/cmd_rcpt.c smtp/cmd_data.c smtp/cmd_bdat.c
   LINK base mail proto sasl dep::crypto)
 

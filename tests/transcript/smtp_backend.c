@@ -24,6 +24,7 @@ static const struct {
     { "dev@dev.test",           RESOLVE_RESULT_LOCAL,           { 1, 0 }, false },
     { "two@dev.test",           RESOLVE_RESULT_LOCAL,           { 2, 0 }, false },
     { "far@dev.test",           RESOLVE_RESULT_LOCAL,           { 3, 0 }, false },
+    { "third@dev.test",         RESOLVE_RESULT_LOCAL,           { 10, 0 }, false },
     { "full@dev.test",          RESOLVE_RESULT_LOCAL,           { 4, 0 }, false },
     { "gone@dev.test",          RESOLVE_RESULT_LOCAL,           { 5, 0 }, false },
     { "refused@dev.test",       RESOLVE_RESULT_LOCAL,           { 6, 0 }, false },
@@ -45,7 +46,8 @@ struct smtp_backend *smtp_backend_new(void)
     VY_ASSERT(b != NULL);
     vy_arena_init(&b->arena, ARENA_BYTES_MAX);
     b->copies = calloc(SMTP_BACKEND_COPIES_MAX, sizeof(*b->copies));
-    VY_ASSERT(b->copies != NULL);
+    b->decisions = calloc(SMTP_BACKEND_COPIES_MAX, sizeof(*b->decisions));
+    VY_ASSERT(b->copies != NULL && b->decisions != NULL);
     return b;
 }
 
@@ -53,13 +55,14 @@ void smtp_backend_free(struct smtp_backend *backend)
 {
     vy_arena_deinit(&backend->arena);
     free(backend->copies);
+    free(backend->decisions);
     free(backend);
 }
 
 uint64_t smtp_backend_group_of(void *arg, uint64_t account_id)
 {
     (void)arg;
-    return account_id >= 100000 ? 3 : account_id == 3 ? 2 : 1;
+    return account_id >= 100000 || account_id == 10 ? 3 : account_id == 3 ? 2 : 1;
 }
 
 /* ---- recipients ---- */
@@ -142,12 +145,143 @@ static struct vy_err store(struct smtp_backend *b, const struct message_deliver_
     }
     struct smtp_copy *copy = &b->copies[b->copies_count++];
     copy->account_id = account_id;
+    copy->is_held = request->hold;
     if (key != NULL) {
         memcpy(copy->key, key, sizeof(copy->key));
+    }
+    if (request->delivery_id.len == sizeof(copy->delivery_id)) {
+        memcpy(copy->delivery_id, request->delivery_id.data, sizeof(copy->delivery_id));
     }
     VY_TRY(vy_arena_dup(&b->arena, body, &copy->body));
     VY_TRY(vy_arena_dup(&b->arena, request->trace_headers, &copy->trace));
     return vy_arena_dup(&b->arena, request->reverse_path, &copy->reverse_path);
+}
+
+/* ---- one decision for several groups ---- */
+
+static const struct smtp_decision *find_decision(const struct smtp_backend *b, const uint8_t *id)
+{
+    for (size_t i = 0; i < b->decisions_count; i++) {
+        if (memcmp(b->decisions[i].delivery_id, id, 16) == 0) {
+            return &b->decisions[i];
+        }
+    }
+    return NULL;
+}
+
+/* The first word holds. */
+static bool decide(struct smtp_backend *b, const uint8_t *id, bool is_yes)
+{
+    const struct smtp_decision *known = find_decision(b, id);
+    if (known != NULL) {
+        return known->is_yes;
+    }
+    VY_ASSERT(b->decisions_count < SMTP_BACKEND_COPIES_MAX);
+    struct smtp_decision *decision = &b->decisions[b->decisions_count++];
+    memcpy(decision->delivery_id, id, sizeof(decision->delivery_id));
+    decision->is_yes = is_yes;
+    return is_yes;
+}
+
+static enum deliver_outcome end_copy(struct smtp_backend *b, const uint8_t *id, uint64_t account_id,
+                                     bool is_commit)
+{
+    for (size_t i = 0; i < b->copies_count; i++) {
+        struct smtp_copy *copy = &b->copies[i];
+        if (copy->account_id == account_id && memcmp(copy->delivery_id, id, 16) == 0) {
+            copy->account_id = copy->is_held && !is_commit ? 0 : copy->account_id;
+            copy->is_held = false;
+            return DELIVER_OUTCOME_STORED;
+        }
+    }
+    /* What was there before this delivery has ended with it. */
+    return b->knows_retries && smtp_backend_copies(b, account_id) > 0 ? DELIVER_OUTCOME_STORED
+                                                                      : DELIVER_OUTCOME_NO_ACCOUNT;
+}
+
+static struct vy_err end_delivery(struct smtp_backend *b, struct vy_bytes in, struct vy_buf *out)
+{
+    struct delivery_end_request request;
+    VY_TRY(vy_pb_decode(&delivery_end_request_desc, &b->arena, in, &request));
+    struct deliver_result *results =
+        VY_ARENA_ARRAY(&b->arena, request.accounts_count, struct deliver_result);
+    VY_ASSERT(results != NULL && request.delivery_id.len == 16);
+    for (size_t i = 0; i < request.accounts_count; i++) {
+        results[i].account_id = request.accounts[i].account_id;
+        results[i].outcome =
+            end_copy(b, request.delivery_id.data, results[i].account_id, request.commit);
+    }
+    const struct delivery_end_reply reply = {.results_count = request.accounts_count,
+                                             .results = results};
+    return vy_pb_encode(&delivery_end_reply_desc, &reply, out);
+}
+
+static struct vy_err ask_delivery(struct smtp_backend *b, struct vy_bytes in, struct vy_buf *out)
+{
+    struct delivery_ask_request request;
+    VY_TRY(vy_pb_decode(&delivery_ask_request_desc, &b->arena, in, &request));
+    VY_ASSERT(request.delivery_id.len == 16);
+    const struct delivery_ask_reply reply = {.committed =
+                                                 decide(b, request.delivery_id.data, false)};
+    return vy_pb_encode(&delivery_ask_reply_desc, &reply, out);
+}
+
+void smtp_backend_settle(struct smtp_backend *backend)
+{
+    for (size_t i = 0; i < backend->copies_count; i++) {
+        struct smtp_copy *copy = &backend->copies[i];
+        if (copy->is_held) {
+            (void)end_copy(backend, copy->delivery_id, copy->account_id,
+                           decide(backend, copy->delivery_id, false));
+        }
+    }
+}
+
+size_t smtp_backend_held(const struct smtp_backend *backend)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < backend->copies_count; i++) {
+        count += backend->copies[i].is_held;
+    }
+    return count;
+}
+
+/* An earlier attempt at the same: stored, or (BUSY) not decided yet. */
+static struct vy_err find_retry(const struct smtp_backend *b,
+                                const struct message_deliver_request *request, uint64_t account_id,
+                                struct vy_bytes body, bool *out_found)
+{
+    for (size_t i = 0; b->knows_retries && i < b->copies_count; i++) {
+        const struct smtp_copy *copy = &b->copies[i];
+        if (copy->account_id != account_id || !vy_bytes_equal(copy->body, body) ||
+            !vy_bytes_equal(copy->reverse_path, request->reverse_path)) {
+            continue;
+        }
+        *out_found = true;
+        const bool is_own = vy_bytes_equal(vy_bytes(copy->delivery_id, 16), request->delivery_id);
+        return copy->is_held && !is_own ? vy_error(VY_CODE_BUSY, "not decided yet") : vy_ok();
+    }
+    return vy_ok();
+}
+
+static struct vy_err store_all(struct smtp_backend *b,
+                               const struct message_deliver_request *request, struct vy_bytes body,
+                               const uint8_t *key, struct deliver_result *results)
+{
+    const bool decides = request->delivery_id.len == 16 && !request->hold;
+    if (decides && !decide(b, request->delivery_id.data, true)) {
+        return vy_error(VY_CODE_PRECONDITION, "decided not to store");
+    }
+    for (size_t i = 0; i < request->recipients_count; i++) {
+        const uint64_t account_id = request->recipients[i].account_id;
+        bool is_there = false;
+        VY_TRY(find_retry(b, request, account_id, body, &is_there));
+        if (!is_there) {
+            VY_TRY(store(b, request, account_id, body, key));
+            results[i].outcome = request->hold ? DELIVER_OUTCOME_HELD : results[i].outcome;
+        }
+    }
+    return vy_ok();
 }
 
 /* All or nothing. */
@@ -168,10 +302,11 @@ static struct vy_err deliver(struct smtp_backend *b, struct vy_bytes in, struct 
         results[i].outcome = outcome_of(results[i].account_id);
         is_refused |= results[i].outcome != DELIVER_OUTCOME_STORED;
     }
-    for (size_t i = 0; i < request.recipients_count; i++) {
-        if (!is_refused) {
-            VY_TRY(store(b, &request, results[i].account_id, body, key));
-        } else if (results[i].outcome == DELIVER_OUTCOME_STORED) {
+    if (!is_refused) {
+        VY_TRY(store_all(b, &request, body, key, results));
+    }
+    for (size_t i = 0; is_refused && i < request.recipients_count; i++) {
+        if (results[i].outcome == DELIVER_OUTCOME_STORED) {
             results[i].outcome = DELIVER_OUTCOME_NONE;
         }
     }
@@ -260,6 +395,10 @@ struct vy_err smtp_backend_call(struct smtp_backend *backend, uint32_t method,
         return login(backend, request, reply);
     case METHOD_SHARD_MESSAGE_DELIVER:
         return deliver(backend, request, body, key, reply);
+    case METHOD_SHARD_DELIVERY_END:
+        return end_delivery(backend, request, reply);
+    case METHOD_SHARD_DELIVERY_ASK:
+        return ask_delivery(backend, request, reply);
     default:
         return vy_error(VY_CODE_UNSUPPORTED, "not a method of SMTP");
     }
@@ -269,7 +408,7 @@ size_t smtp_backend_copies(const struct smtp_backend *backend, uint64_t account_
 {
     size_t count = 0;
     for (size_t i = 0; i < backend->copies_count; i++) {
-        count += backend->copies[i].account_id == account_id;
+        count += backend->copies[i].account_id == account_id && !backend->copies[i].is_held;
     }
     return count;
 }

@@ -9,8 +9,15 @@
 
 void smtp_driver_init(struct smtp_driver *d, enum smtp_service service)
 {
-    *d = (struct smtp_driver){.now_ms = 1000, .credit_bytes = 65536};
-    d->backend = smtp_backend_new();
+    smtp_driver_init_with(d, service, smtp_backend_new());
+    d->is_backend_shared = false;
+}
+
+void smtp_driver_init_with(struct smtp_driver *d, enum smtp_service service,
+                           struct smtp_backend *backend)
+{
+    *d = (struct smtp_driver){
+        .backend = backend, .is_backend_shared = true, .now_ms = 1000, .credit_bytes = 65536};
     d->limits = smtp_limits_default();
     d->profile = smtp_profile_default(service);
     d->profile.greet_delay_ms = 0;
@@ -52,7 +59,9 @@ void smtp_driver_deinit(struct smtp_driver *d)
     if (d->session != NULL) {
         d->session->ops->free(d->session);
     }
-    smtp_backend_free(d->backend);
+    if (!d->is_backend_shared) {
+        smtp_backend_free(d->backend);
+    }
     vy_buf_deinit(&d->out);
 }
 
@@ -176,8 +185,49 @@ static void answer(struct smtp_driver *d, struct smtp_driver_call *call, struct 
     call_free(&ended);
 }
 
+static bool is_of_shard(const struct smtp_driver_call *call)
+{
+    return call->method == METHOD_SHARD_MESSAGE_DELIVER ||
+           call->method == METHOD_SHARD_DELIVERY_END || call->method == METHOD_SHARD_DELIVERY_ASK;
+}
+
+/* Done without anybody hearing of it. */
+static void do_unheard(struct smtp_driver *d, const struct smtp_driver_call *call)
+{
+    struct vy_buf reply;
+    vy_buf_init(&reply, BODY_BYTES_MAX);
+    vy_ignore(smtp_backend_call(d->backend, call->method, vy_buf_bytes(&call->request),
+                                vy_buf_bytes(&call->body), call->key, &reply),
+              "nobody hears it");
+    vy_buf_deinit(&reply);
+}
+
+/* False: this call is not hit. */
+static bool hit_call(struct smtp_driver *d, struct smtp_driver_call *call)
+{
+    const size_t number = ++d->shard_calls;
+    if (d->fault == SMTP_FAULT_NONE || number < d->fault_at ||
+        (number > d->fault_at && !d->fault_stays)) {
+        return false;
+    }
+    if (d->fault == SMTP_FAULT_LOST || d->fault == SMTP_FAULT_SILENT ||
+        d->fault == SMTP_FAULT_DIES) {
+        do_unheard(d, call);
+    }
+    d->is_dead = d->fault == SMTP_FAULT_DIES || d->fault == SMTP_FAULT_DIES_BEFORE;
+    call->is_silent = d->fault == SMTP_FAULT_SILENT || d->fault == SMTP_FAULT_DEAF;
+    if (!d->is_dead && !call->is_silent) {
+        const bool is_undone = d->fault == SMTP_FAULT_UNDONE;
+        answer(d, call, vy_error(is_undone ? VY_CODE_UNAVAILABLE : VY_CODE_UNKNOWN, "fault"));
+    }
+    return true;
+}
+
 static bool step_call(struct smtp_driver *d, struct smtp_driver_call *call)
 {
+    if (call->is_silent) {
+        return false;
+    }
     const bool is_delivery = call->method == METHOD_SHARD_MESSAGE_DELIVER;
     if (is_delivery && d->failures > 0 && (call->is_over || d->fails_early)) {
         d->failures--;
@@ -191,6 +241,9 @@ static bool step_call(struct smtp_driver *d, struct smtp_driver_call *call)
         return true;
     }
     if (call->is_over && !(is_delivery && d->holds_deliveries)) {
+        if (is_of_shard(call) && hit_call(d, call)) {
+            return true;
+        }
         answer(d, call, vy_ok());
         return true;
     }
@@ -208,12 +261,13 @@ static void perform_all(struct smtp_driver *d)
 void smtp_driver_settle(struct smtp_driver *d)
 {
     bool moved = true;
-    while (moved && !d->is_closed) {
+    while (moved && !d->is_closed && !d->is_dead) {
         d->session->now_ms = d->now_ms;
         d->session->wall_ms = d->peer.wall_ms + d->now_ms;
         perform_all(d);
         moved = false;
-        for (size_t i = 0; i < SMTP_DRIVER_CALLS_MAX && !moved && !d->is_closed; i++) {
+        for (size_t i = 0; i < SMTP_DRIVER_CALLS_MAX && !moved && !d->is_closed && !d->is_dead;
+             i++) {
             moved = d->calls[i].id != 0 && step_call(d, &d->calls[i]);
         }
     }

@@ -14,10 +14,25 @@ struct smtp_driver_call {
     uint8_t key[16];
     size_t credit_bytes; /* to be told */
     bool is_over;        /* the whole request is there */
+    bool is_silent;      /* never answered */
+};
+
+/* What becomes of one call to a shard. */
+enum smtp_driver_fault {
+    SMTP_FAULT_NONE,
+    SMTP_FAULT_UNDONE,      /* an error; nothing was done */
+    SMTP_FAULT_LOST,        /* done, but the answer is lost */
+    SMTP_FAULT_LOST_UNDONE, /* not done, and nobody knows */
+    SMTP_FAULT_SILENT,      /* done, and never answered */
+    SMTP_FAULT_DEAF,        /* not done, and never answered */
+    SMTP_FAULT_DIES,        /* the frontend dies when it is done ... */
+    SMTP_FAULT_DIES_BEFORE, /* ... or before */
+    SMTP_FAULT_COUNT
 };
 
 struct smtp_driver {
     struct smtp_backend *backend;
+    bool is_backend_shared; /* borrowed */
     struct smtp_limits limits;
     struct smtp_profile profile;
     struct session_peer peer;
@@ -40,9 +55,17 @@ struct smtp_driver {
     bool failure_is_stored; /* ... after they were stored all the same */
     bool fails_early;       /* ... as soon as they start */
     char last_event[64];
+    enum smtp_driver_fault fault;
+    size_t fault_at;  /* which of the complete calls to shards it hits; the first is 1 */
+    bool fault_stays; /* and those behind it */
+    size_t shard_calls;
+    bool is_dead;
 };
 
 void smtp_driver_init(struct smtp_driver *d, enum smtp_service service);
+/* Another frontend before the same shards. */
+void smtp_driver_init_with(struct smtp_driver *d, enum smtp_service service,
+                           struct smtp_backend *backend);
 /* After the test has changed peer, limits and profile. */
 void smtp_driver_start(struct smtp_driver *d);
 void smtp_driver_deinit(struct smtp_driver *d);
