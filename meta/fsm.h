@@ -21,6 +21,10 @@
 #define META_FINGERPRINT_BYTES 16U
 #define META_LOGIN_FAILED_ROWS_MAX 10000U                /* LOGIN-2, of one account */
 #define META_LOGIN_KEEP_MS (30ULL * 24 * 60 * 60 * 1000) /* LOGIN-2 */
+/* Networks of an account that have never signed in (LOGIN-4); what is more goes into one row. Those
+ * that have are not limited: nobody makes them who has no password. */
+#define META_LOGIN_NETS_MAX 1000U
+#define META_LOGIN_NET_KEEP_MS (90ULL * 24 * 60 * 60 * 1000) /* how long a device is known */
 #define META_LAST_USED_STEP_MS (60U * 1000) /* how exact an app password's last use is */
 #define META_NO_ACCOUNT 0U                  /* logins of unknown names are rows of this one */
 

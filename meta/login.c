@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Login attempts: the record in the chain (P9) and the row of LOGIN-1, one per distinct tuple with
- * first, last and count. An OK or DISABLED is checked against the newest state once more, so that
- * no login answers from an older epoch or a revoked credential (APP-2).
+ * Login attempts: the record in the chain (P9), the row of LOGIN-1, one per distinct tuple with
+ * first, last and count, and the row of the network that it came from (LOGIN-4). An OK or DISABLED
+ * is checked against the newest state once more, so that no login answers from an older epoch or a
+ * revoked credential (APP-2).
  */
 #include "meta/fsm_private.h"
 
@@ -20,26 +21,28 @@ static bool is_failed(enum login_verdict verdict)
 struct login_store {
     struct fsm_step *step;
     const struct cmd_login *cmd;
-    uint64_t failed_count;
+    struct login_stat_row stat;
+    bool has_stat; /* read, to be written: a known tuple from a known network needs none of it */
 };
 
-static struct vy_err load_failed_count(struct login_store *store)
+static struct vy_err load_stat(struct login_store *store)
 {
     const struct meta_key key = meta_key_u64(store->cmd->account_id);
-    struct login_stat_row row;
     bool is_found = false;
-    VY_TRY(table_get(&store->step->view, META_FAMILY_LOGIN, meta_key_bytes(&key),
-                     &login_stat_row_desc, &row, &is_found));
-    store->failed_count = row.failed_count;
-    return vy_ok();
+    if (store->has_stat) {
+        return vy_ok();
+    }
+    store->has_stat = true;
+    return table_get(&store->step->view, META_FAMILY_LOGIN, meta_key_bytes(&key),
+                     &login_stat_row_desc, &store->stat, &is_found);
 }
 
-static struct vy_err save_failed_count(struct login_store *store)
+static struct vy_err save_stat(struct login_store *store)
 {
     const struct meta_key key = meta_key_u64(store->cmd->account_id);
-    const struct login_stat_row row = {.failed_count = store->failed_count};
-    return fsm_put(store->step, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_stat_row_desc,
-                   &row);
+    return store->has_stat ? fsm_put(store->step, META_FAMILY_LOGIN, meta_key_bytes(&key),
+                                     &login_stat_row_desc, &store->stat)
+                           : vy_ok();
 }
 
 /* Removes the oldest rows of a class while there are too many or they are too old (LOGIN-2). */
@@ -55,7 +58,7 @@ static void expire_rows(struct login_store *store, bool failed)
     struct store_iter *iter = txn_iter(step->txn, META_FAMILY_LOGIN_TIME, &range);
     for (unsigned i = 0; i < EXPIRE_ROWS_PER_LOGIN && iter->is_valid; i++) {
         const uint64_t last_ms = vy_get_be64(iter->key.data + 9);
-        const bool is_over = failed && store->failed_count > META_LOGIN_FAILED_ROWS_MAX;
+        const bool is_over = failed && store->stat.failed_count > META_LOGIN_FAILED_ROWS_MAX;
         if (last_ms >= limit_ms && !is_over) {
             break;
         }
@@ -65,7 +68,7 @@ static void expire_rows(struct login_store *store, bool failed)
         store_iter_next(iter);
         txn_delete(step->txn, META_FAMILY_LOGIN, meta_key_bytes(&row));
         txn_delete(step->txn, META_FAMILY_LOGIN_TIME, meta_key_bytes(&time));
-        store->failed_count -= failed && store->failed_count > 0 ? 1 : 0;
+        store->stat.failed_count -= failed && store->stat.failed_count > 0 ? 1 : 0;
     }
     store_iter_free(iter);
 }
@@ -86,7 +89,7 @@ static struct vy_err put_row(struct login_store *store, struct login_row *row, b
                                   .mechanism = cmd->mechanism,
                                   .first_ms = step->entry->time_ms,
                                   .sealed = cmd->sealed};
-        store->failed_count += failed ? 1 : 0;
+        store->stat.failed_count += failed ? 1 : 0;
     }
     row->last_ms = step->entry->time_ms;
     row->count += VY_MAX(cmd->count, 1);
@@ -94,6 +97,59 @@ static struct vy_err put_row(struct login_store *store, struct login_row *row, b
         meta_key_login_time(cmd->account_id, failed, row->last_ms, cmd->tuple_hash);
     txn_put(step->txn, META_FAMILY_LOGIN_TIME, meta_key_bytes(&time), VY_LIT("1"));
     return fsm_put(step, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, row);
+}
+
+/* ---- rows by network (LOGIN-4): eviction above does not reach what is seen here ---- */
+
+/* The network's row, or the one for what is beyond the limit. */
+static struct vy_err find_net(struct login_store *store, struct meta_key *key,
+                              struct login_net_row *row)
+{
+    static const uint8_t beyond[META_NET_BYTES] = {0};
+    const struct cmd_login *cmd = store->cmd;
+    struct vy_bytes net = cmd->net;
+    bool is_found = false;
+    VY_TRY(login_net_get(&store->step->view, cmd->account_id, net, row, &is_found));
+    if (!is_found && is_failed(cmd->verdict)) {
+        VY_TRY(load_stat(store));
+        if (store->stat.failed_net_count >= META_LOGIN_NETS_MAX) {
+            net = vy_bytes(beyond, sizeof(beyond));
+            VY_TRY(login_net_get(&store->step->view, cmd->account_id, net, row, &is_found));
+        } else {
+            store->stat.failed_net_count++;
+        }
+    }
+    *key = meta_key_login_net(cmd->account_id, net);
+    return vy_ok();
+}
+
+static struct vy_err note_net(struct login_store *store)
+{
+    const struct cmd_login *cmd = store->cmd;
+    const uint64_t now_ms = store->step->entry->time_ms;
+    struct meta_key key;
+    struct login_net_row row;
+    if (cmd->net.len != META_NET_BYTES) {
+        return vy_ok();
+    }
+    VY_TRY(find_net(store, &key, &row));
+    if (row.first_ms == 0) {
+        row.first_ms = now_ms;
+        row.sealed = cmd->sealed;
+    }
+    row.last_ms = now_ms;
+    if (is_failed(cmd->verdict)) {
+        row.failed_count += VY_MAX(cmd->count, 1);
+    } else {
+        if (row.ok_count == 0 && row.failed_count > 0) { /* it counts as failed no more */
+            VY_TRY(load_stat(store));
+            store->stat.failed_net_count -= store->stat.failed_net_count > 0 ? 1 : 0;
+        }
+        row.ok_count++;
+        row.last_ok_ms = now_ms;
+    }
+    return fsm_put(store->step, META_FAMILY_LOGIN_NET, meta_key_bytes(&key), &login_net_row_desc,
+                   &row);
 }
 
 static struct vy_err note_login(struct fsm_step *step, const struct cmd_login *cmd)
@@ -105,15 +161,15 @@ static struct vy_err note_login(struct fsm_step *step, const struct cmd_login *c
     VY_TRY(table_get(&step->view, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, &row,
                      &is_known));
     if (!is_known) { /* a known tuple adds no row, so the hot path reads one and writes two */
-        VY_TRY(load_failed_count(&store));
+        VY_TRY(load_stat(&store));
     }
     VY_TRY(put_row(&store, &row, is_known));
-    if (is_known) {
-        return vy_ok();
+    VY_TRY(note_net(&store));
+    if (!is_known) {
+        expire_rows(&store, true);
+        expire_rows(&store, false);
     }
-    expire_rows(&store, true);
-    expire_rows(&store, false);
-    return save_failed_count(&store);
+    return save_stat(&store);
 }
 
 /* ---- what the answer rests on ---- */

@@ -61,6 +61,10 @@ static struct login_fold *fold_new(const struct cmd_login *command, uint64_t now
     fold->begin_ms = now_ms;
     memcpy(fold->tuple, command->tuple_hash.data, sizeof(fold->tuple));
     fold->command.tuple_hash = vy_bytes(fold->tuple, sizeof(fold->tuple));
+    if (command->net.len == META_NET_BYTES) {
+        memcpy(fold->net, command->net.data, sizeof(fold->net));
+        fold->command.net = vy_bytes(fold->net, sizeof(fold->net));
+    }
     if (command->sealed.len > 0) {
         memcpy(fold->sealed, command->sealed.data, command->sealed.len);
     }

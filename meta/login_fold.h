@@ -26,6 +26,7 @@ struct login_fold {
     uint64_t begin_ms;        /* monotonic */
     uint64_t folded_count;    /* answered since, not committed yet */
     uint8_t tuple[META_TUPLE_BYTES];
+    uint8_t net[META_NET_BYTES];
     uint8_t sealed[];
 };
 

@@ -28,25 +28,43 @@ static void add_field(struct vy_buf *buf, struct vy_bytes field)
     vy_buf_append(buf, field);
 }
 
+/* Everything that the client says varies as it likes: not in what folds a flood. */
+static void add_limited_fields(struct vy_buf *buf, const struct login_body *body)
+{
+    const struct guess_net net = guess_net_of(body->remote_ip);
+    add_field(buf, vy_bytes(net.bytes, sizeof(net.bytes)));
+}
+
+static void add_fields(struct vy_buf *buf, const struct login_context *context,
+                       const struct login_body *body)
+{
+    vy_buf_append_be32(buf, (uint32_t)context->mechanism);
+    add_field(buf, body->typed_name);
+    add_field(buf, body->authzid);
+    add_field(buf, body->remote_ip);
+    add_field(buf, body->local_ip);
+    add_field(buf, body->tls);
+    add_field(buf, body->user_agent);
+}
+
 /* LOGIN-1: what makes two attempts the same. */
 static struct vy_err make_tuple(struct meta_call *call, enum login_verdict verdict,
                                 const struct login_body *body)
 {
     struct login *login = login_of(call);
+    const struct login_context *context = login->request->context;
     struct vy_buf buf;
     uint8_t hash[32];
     vy_buf_init(&buf, 16U * 1024);
     vy_buf_append_be64(&buf, login->is_known ? login->account.id : META_NO_ACCOUNT);
     vy_buf_append_be32(&buf, (uint32_t)verdict);
-    vy_buf_append_be32(&buf, (uint32_t)login->request->context->protocol);
-    vy_buf_append_be32(&buf, (uint32_t)login->request->context->mechanism);
-    add_field(&buf, body->typed_name);
-    add_field(&buf, body->authzid);
-    add_field(&buf, body->remote_ip);
-    add_field(&buf, body->local_ip);
-    add_field(&buf, body->tls);
-    add_field(&buf, body->user_agent);
-    vy_buf_append_be64(&buf, login->matched_id);
+    vy_buf_append_be32(&buf, (uint32_t)context->protocol);
+    if (verdict == LOGIN_VERDICT_LIMITED) {
+        add_limited_fields(&buf, body);
+    } else {
+        add_fields(&buf, context, body);
+        vy_buf_append_be64(&buf, login->matched_id);
+    }
     struct vy_err err = vy_buf_error(&buf);
     if (!vy_failed(err)) {
         cluster_key_mac(call->meta->config.key, "login-tuple", vy_buf_bytes(&buf), hash);
@@ -75,7 +93,8 @@ static struct login_body make_body(const struct login *login)
                                .tls = as_text(context->tls),
                                .user_agent = as_text(context->user_agent),
                                .trace_id = cut(context->trace_id),
-                               .app_password = used_label(login)};
+                               .app_password = used_label(login),
+                               .is_trusted = context->is_trusted};
 }
 
 static struct vy_err seal_body(struct meta_call *call, const struct login_body *body,
@@ -137,6 +156,7 @@ static void reply_ok(struct meta_call *call)
         return;
     }
     call->meta->stats.logins_ok++;
+    login_forgive_budget(call);
     meta_call_reply(call, &reply);
 }
 
@@ -153,6 +173,10 @@ static void reply_verdict(struct meta_call *call)
     if (login->verdict == LOGIN_VERDICT_DISABLED) {
         reply.result = LOGIN_RESULT_DISABLED;
         reply.text = login->account.disabled_text;
+    }
+    if (login->verdict == LOGIN_VERDICT_LIMITED) {
+        reply.result = LOGIN_RESULT_LIMITED;
+        reply.retry_after_ms = login->retry_after_ms;
     }
     call->meta->stats.logins_refused++;
     meta_call_reply(call, &reply);
@@ -199,6 +223,7 @@ static void commit(struct meta_call *call, const struct login_body *body)
 {
     struct meta *meta = call->meta;
     struct login *login = login_of(call);
+    uint8_t net[META_NET_BYTES];
     struct cmd_login command = {.account_id = login->is_known ? login->account.id : META_NO_ACCOUNT,
                                 .account_epoch = login->is_known ? login->account.epoch : 0,
                                 .credential_id = login->matched_id,
@@ -208,7 +233,9 @@ static void commit(struct meta_call *call, const struct login_body *body)
                                 .tuple_hash = login->tuple,
                                 .once = login->verdict == LOGIN_VERDICT_OK ? login->once
                                                                            : vy_bytes(NULL, 0),
-                                .once_ms = LOGIN_CHALLENGE_MS};
+                                .once_ms = LOGIN_CHALLENGE_MS,
+                                .net = vy_bytes(net, sizeof(net))};
+    login_net_hash(meta, command.account_id, login->request->context->remote_ip, net);
     const struct vy_err err = seal_body(call, body, command.account_id, &command.sealed);
     if (vy_failed(err)) {
         meta_call_fail(call, err);
@@ -225,6 +252,7 @@ void login_finish(struct meta_call *call, enum login_verdict verdict)
 {
     struct login *login = login_of(call);
     login->verdict = verdict;
+    login_charge_budget(call, verdict);
     const struct login_body body = make_body(login);
     const struct vy_err err = make_tuple(call, verdict, &body);
     if (vy_failed(err)) {

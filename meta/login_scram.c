@@ -85,6 +85,7 @@ static struct vy_err start(struct meta_call *call)
 {
     struct login *login = login_of(call);
     struct scram_client_first first;
+    bool is_limited = false;
     const struct vy_err err =
         scram_parse_client_first(&call->arena, login->request->scram_client_first, &first);
     if (vy_failed(err)) {
@@ -94,6 +95,11 @@ static struct vy_err start(struct meta_call *call)
     }
     VY_TRY(login_find_account(call, first.name));
     login->authzid = first.authzid;
+    VY_TRY(login_check_budget(call, &is_limited));
+    if (is_limited) {
+        login_finish(call, LOGIN_VERDICT_LIMITED);
+        return vy_ok();
+    }
     if (first.authzid.len > 0 && !vy_bytes_equal(first.authzid, first.name)) {
         login_finish(call, LOGIN_VERDICT_BADAUTHZID);
         return vy_ok();
@@ -265,6 +271,7 @@ static struct vy_err finish(struct meta_call *call)
     struct login *login = login_of(call);
     struct challenge_body body;
     struct scram_client_final final;
+    bool is_limited = false;
     login->matched = NULL;
     login->typed_name = login->request->context->typed_name;
     if (!login_open_challenge(call, &body)) {
@@ -272,6 +279,11 @@ static struct vy_err finish(struct meta_call *call)
         return vy_ok();
     }
     VY_TRY(find_first_name(call, &body));
+    VY_TRY(login_check_budget(call, &is_limited)); /* others may have spent it since the first */
+    if (is_limited) {
+        login_finish(call, LOGIN_VERDICT_LIMITED);
+        return vy_ok();
+    }
     if (vy_failed(
             scram_parse_client_final(&call->arena, login->request->scram_client_final, &final)) ||
         !vy_bytes_equal(final.nonce, body.nonce)) {

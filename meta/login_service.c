@@ -218,40 +218,57 @@ static struct vy_err match_app_passwords(struct meta_call *call, const uint8_t m
     return vy_ok();
 }
 
-static bool wants_argon2(const struct meta *meta, const struct login *login)
+/*
+ * What a frontend may remember a tag by: another account, epoch or credential is another key. A
+ * password that is right and refused all the same (APP-3) must not be found there: it would be told
+ * faster than a wrong one.
+ */
+static void argon2_cache_key(const struct meta_call *call, const struct login *login,
+                             uint8_t out[32])
 {
-    uint8_t hash[32];
-    if (login->label.len > 0) {
-        return false; /* app passwords alone are meant, whoever it is */
+    uint8_t text[3 * 8 + 1];
+    if (!login->is_known) {
+        login_fake_bytes(call->meta, "fake-argon2-cache", login, out);
+        return;
     }
-    if (login->main.secret != NULL) {
-        return login->main.secret->kind == CREDENTIAL_KIND_CHOSEN;
-    }
-    login_fake_bytes(meta, "fake-kind", login, hash);
-    return (hash[0] & 1) != 0;
+    vy_put_be64(text, login->account.id);
+    vy_put_be64(text + 8, login->account.epoch);
+    vy_put_be64(text + 16, login->account.main_credential_id);
+    text[24] = needs_app_password(login) ? 1 : 0;
+    cluster_key_mac(call->meta->config.key, "argon2-cache", vy_bytes(text, sizeof(text)), out);
 }
 
-static struct vy_err ask_for_argon2(struct meta_call *call)
+/*
+ * Asked of everybody who is not let in by the first call, so that all who are refused wait for the
+ * same work: names without an account, accounts with a generated password only, and those whose
+ * password is right but not for this (A1, AUTH-1).
+ */
+static struct vy_err ask_for_argon2(struct meta_call *call, enum login_verdict verdict)
 {
     const struct login *login = login_of(call);
     uint8_t fake[32];
     uint8_t name_hash[32];
+    uint8_t cache_key[32];
     login_fake_bytes(call->meta, "fake-argon2-salt", login, fake);
     login_name_hash(login, name_hash);
-    const bool is_real =
-        login->main.secret != NULL && login->main.secret->kind == CREDENTIAL_KIND_CHOSEN;
+    argon2_cache_key(call, login, cache_key);
+    const bool is_real = verdict == LOGIN_VERDICT_NONE && login->main.secret != NULL &&
+                         login->main.secret->kind == CREDENTIAL_KIND_CHOSEN;
+    const uint64_t credential_id = is_real ? login->main.id : login->matched_id;
     const struct vy_bytes salt =
         is_real ? login->main.secret->argon2_salt : vy_bytes(fake, PASSWORD_SALT_BYTES);
     const struct challenge_body body = {.expires_ms = meta_now_ms(call->meta) + LOGIN_CHALLENGE_MS,
                                         .name_hash = vy_bytes(name_hash, sizeof(name_hash)),
                                         .salt = salt,
                                         .mechanism = (uint32_t)login->request->context->mechanism,
-                                        .credential_id = is_real ? login->main.id : 0};
+                                        .credential_id = credential_id,
+                                        .verdict = (uint32_t)verdict};
     struct login_reply reply = {.result = LOGIN_RESULT_NEED_ARGON2,
                                 .salt = salt,
                                 .argon2_memory_kib = PASSWORD_ARGON2_MEMORY_KIB,
                                 .argon2_passes = PASSWORD_ARGON2_PASSES,
-                                .argon2_lanes = PASSWORD_ARGON2_LANES};
+                                .argon2_lanes = PASSWORD_ARGON2_LANES,
+                                .argon2_cache_key = vy_bytes(cache_key, sizeof(cache_key))};
     if (is_real) {
         reply.argon2_memory_kib = login->main.secret->argon2_memory_kib;
         reply.argon2_passes = login->main.secret->argon2_passes;
@@ -262,14 +279,12 @@ static struct vy_err ask_for_argon2(struct meta_call *call)
     return vy_ok();
 }
 
-static void finish_password(struct meta_call *call)
+static enum login_verdict verdict_of_match(const struct meta_call *call, const struct login *login)
 {
-    struct login *login = login_of(call);
     if (login->matched != NULL) {
-        login_finish(call, login_check_use(call, login));
-        return;
+        return login_check_use(call, login);
     }
-    login_finish(call, login->is_known ? LOGIN_VERDICT_BADPASSWORD : LOGIN_VERDICT_BADUSER);
+    return login->is_known ? LOGIN_VERDICT_BADPASSWORD : LOGIN_VERDICT_BADUSER;
 }
 
 /* First call: SHA-256 of the password. */
@@ -281,10 +296,30 @@ static struct vy_err decide_by_hash(struct meta_call *call)
     if (!match_main(login, CREDENTIAL_KIND_GENERATED, mac)) {
         VY_TRY(match_app_passwords(call, mac));
     }
-    if (login->matched == NULL && wants_argon2(call->meta, login)) {
-        return ask_for_argon2(call);
+    if (login->matched == NULL) {
+        return ask_for_argon2(call, LOGIN_VERDICT_NONE);
     }
-    finish_password(call);
+    const enum login_verdict verdict = login_check_use(call, login);
+    if (verdict != LOGIN_VERDICT_OK && verdict != LOGIN_VERDICT_DISABLED) {
+        return ask_for_argon2(call, verdict);
+    }
+    login_finish(call, verdict);
+    return vy_ok();
+}
+
+/* The first call had the verdict already; which credential it was is for the record (APP-9). */
+static struct vy_err finish_as_decided(struct meta_call *call, const struct challenge_body *body)
+{
+    struct login *login = login_of(call);
+    const struct meta_view view = meta_call_view(call);
+    struct credential_row row = {.id = 0};
+    bool is_found = false;
+    if (login->is_known) {
+        VY_TRY(credential_get(&view, login->account.id, body->credential_id, &row, &is_found));
+    }
+    login->matched = row.secret;
+    login->matched_id = body->credential_id;
+    login_finish(call, (enum login_verdict)body->verdict);
     return vy_ok();
 }
 
@@ -302,11 +337,15 @@ static struct vy_err decide_by_tag(struct meta_call *call)
         return vy_ok();
     }
     password_mac_argon2(call->meta->config.key, login->request->argon2_tag, mac);
-    if (match_main(login, CREDENTIAL_KIND_CHOSEN, mac) && login->main.id != body.credential_id) {
+    const bool is_right = match_main(login, CREDENTIAL_KIND_CHOSEN, mac);
+    if (body.verdict != LOGIN_VERDICT_NONE) { /* decided by the first call */
+        return finish_as_decided(call, &body);
+    }
+    if (is_right && login->main.id != body.credential_id) {
         login->matched = NULL; /* the password was set anew in between */
         login->matched_id = 0;
     }
-    finish_password(call);
+    login_finish(call, verdict_of_match(call, login));
     return vy_ok();
 }
 
@@ -331,9 +370,14 @@ static struct vy_err decide_password(struct meta_call *call)
 {
     struct login *login = login_of(call);
     bool is_foreign = false;
+    bool is_limited = false;
     VY_TRY(login_find_account(call, login->request->context->typed_name));
     VY_TRY(is_foreign_authzid(call, &is_foreign));
-    login->matched = NULL;
+    VY_TRY(login_check_budget(call, &is_limited));
+    if (is_limited) {
+        login_finish(call, LOGIN_VERDICT_LIMITED);
+        return vy_ok();
+    }
     if (is_foreign) {
         login_finish(call, LOGIN_VERDICT_BADAUTHZID);
         return vy_ok();
@@ -389,6 +433,7 @@ void login_call_start(struct meta_call *call)
     }
     login->request = request;
     login->authzid = request->context->authzid;
+    login->is_exempt = request->context->is_trusted;
     call->state = login;
     login_decide(call);
 }

@@ -30,7 +30,9 @@ struct login {
     enum login_verdict verdict;
     struct vy_bytes server_message; /* of SCRAM, goes out with OK */
     struct vy_bytes tuple;
-    struct vy_bytes once; /* works once in the cluster: the nonce of SCRAM (P18) */
+    struct vy_bytes once;    /* works once in the cluster: the nonce of SCRAM (P18) */
+    bool is_exempt;          /* of a trusted network: no budgets of guessing */
+    uint32_t retry_after_ms; /* of LIMITED */
 };
 
 static inline struct login *login_of(struct meta_call *call)
@@ -51,6 +53,23 @@ enum login_verdict login_check_use(const struct meta_call *call, const struct lo
 void login_finish(struct meta_call *call, enum login_verdict verdict);
 /* From the start again: the account changed between decision and commit. */
 void login_decide(struct meta_call *call);
+
+/* ---- budgets of guessing (login_guess.c) ---- */
+
+/* Was something tried that was not right? */
+static inline bool login_is_guess(enum login_verdict verdict)
+{
+    return verdict != LOGIN_VERDICT_OK && verdict != LOGIN_VERDICT_DISABLED &&
+           verdict != LOGIN_VERDICT_LIMITED && verdict != LOGIN_VERDICT_ABORTED;
+}
+/* Once the account was looked for, before anything is compared. Limited: end with LIMITED. */
+VY_CHECKED struct vy_err login_check_budget(struct meta_call *call, bool *is_limited);
+/* With every verdict, once. */
+void login_charge_budget(struct meta_call *call, enum login_verdict verdict);
+void login_forgive_budget(struct meta_call *call);
+/* The key of LOGIN_NET behind the account's. */
+void login_net_hash(const struct meta *meta, uint64_t account_id, struct vy_bytes ip_text,
+                    uint8_t out[META_NET_BYTES]);
 
 void login_scram_start(struct meta_call *call);
 void login_scram_finish(struct meta_call *call);

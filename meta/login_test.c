@@ -303,35 +303,86 @@ static void ask(struct fixture *f, const char *name, struct login_reply *reply)
                                            &request, &login_reply_desc, reply)));
 }
 
+/* A1: nothing that is wrong is told before the frontend has worked for it: a name without an
+ * account, an account with a generated password, and one with a chosen password ask for the same.
+ */
 static void auth1_unknown_names_answer_like_known_ones_and_always_the_same(void **state)
 {
     struct fixture *f = *state;
-    unsigned argon2 = 0;
-    char name[32];
+    static const char *const names[] = {
+        "ada@d.test", "nobody1@d.test", "nobody2@d.test", "info@d.test", "x", "ada@other.test"};
     struct login_reply reply;
+    meta_local_add_alias(f->local, "info@d.test", "ada@d.test");
     ask(f, "bob@d.test", &reply);
     assert_int_equal(reply.result, LOGIN_RESULT_NEED_ARGON2);
     const size_t challenge_len = reply.challenge.len;
-    for (unsigned i = 0; i < 64; i++) {
+    for (size_t i = 0; i < VY_COUNT_OF(names); i++) {
         uint8_t salt[PASSWORD_SALT_BYTES];
-        (void)snprintf(name, sizeof(name), "nobody%02u@d.test", i);
-        ask(f, name, &reply);
-        const enum login_result first = reply.result;
-        if (first == LOGIN_RESULT_NEED_ARGON2) {
-            argon2++;
-            assert_int_equal(reply.salt.len, PASSWORD_SALT_BYTES);
-            assert_int_equal(reply.argon2_memory_kib, PASSWORD_ARGON2_MEMORY_KIB);
-            /* The credential's number is one byte more in the real one. */
-            assert_in_range(reply.challenge.len, challenge_len - 2, challenge_len);
-            memcpy(salt, reply.salt.data, sizeof(salt));
-        }
-        ask(f, name, &reply);
-        assert_int_equal(reply.result, first);
-        if (first == LOGIN_RESULT_NEED_ARGON2) {
-            assert_memory_equal(salt, reply.salt.data, sizeof(salt));
-        }
+        uint8_t cache_key[32];
+        ask(f, names[i], &reply);
+        assert_int_equal(reply.result, LOGIN_RESULT_NEED_ARGON2);
+        assert_int_equal(reply.salt.len, PASSWORD_SALT_BYTES);
+        assert_int_equal(reply.argon2_memory_kib, PASSWORD_ARGON2_MEMORY_KIB);
+        assert_int_equal(reply.argon2_passes, PASSWORD_ARGON2_PASSES);
+        assert_int_equal(reply.argon2_lanes, PASSWORD_ARGON2_LANES);
+        assert_int_equal(reply.argon2_cache_key.len, sizeof(cache_key));
+        /* The credential's number is two bytes more in the real one. */
+        assert_in_range(reply.challenge.len, challenge_len - 2, challenge_len);
+        memcpy(salt, reply.salt.data, sizeof(salt));
+        memcpy(cache_key, reply.argon2_cache_key.data, sizeof(cache_key));
+        ask(f, names[i], &reply);
+        assert_memory_equal(salt, reply.salt.data, sizeof(salt));
+        assert_memory_equal(cache_key, reply.argon2_cache_key.data, sizeof(cache_key));
     }
-    assert_in_range(argon2, 16, 48); /* both kinds occur */
+}
+
+/* A13: what a frontend remembers a tag by is another one for another account, epoch or credential.
+ */
+static void a13_the_cache_key_is_of_account_epoch_and_credential(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t keys[3][32];
+    struct login_reply reply;
+    const struct admin_set_password_request changing = {.account = VY_LIT("bob@d.test"),
+                                                        .password = VY_LIT("another horse")};
+    struct admin_set_password_reply changed;
+    ask(f, "bob@d.test", &reply);
+    memcpy(keys[0], reply.argon2_cache_key.data, 32);
+    ask(f, "ada@d.test", &reply);
+    memcpy(keys[1], reply.argon2_cache_key.data, 32);
+    disable(f, "bob@d.test", "off");
+    ask(f, "bob@d.test", &reply); /* APP-2: the epoch has risen, the credential is the same */
+    memcpy(keys[2], reply.argon2_cache_key.data, 32);
+    assert_memory_not_equal(keys[0], keys[1], 32);
+    assert_memory_not_equal(keys[0], keys[2], 32);
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "AccountService", "SetPassword", &changing, &changed)));
+    ask(f, "bob@d.test", &reply);
+    assert_memory_not_equal(keys[2], reply.argon2_cache_key.data, 32);
+}
+
+/* AUTH-1, row 2: a right password that may not be used here costs what a wrong one costs. */
+static void auth1_a_right_password_that_is_no_use_is_told_like_a_wrong_one(void **state)
+{
+    struct fixture *f = *state;
+    char secret[64];
+    char id[32];
+    uint8_t letters[PASSWORD_LETTERS];
+    uint8_t hash[32];
+    struct login_reply reply;
+    add_app_password(f, "smtp", 0, secret, id);
+    assert_true(password_is_generated_shape(vy_cstr(secret), letters));
+    password_hash(vy_bytes(letters, sizeof(letters)), hash);
+    const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                          .mechanism = LOGIN_MECHANISM_PLAIN,
+                                          .typed_name = VY_LIT("bob@d.test")};
+    const struct login_request request = {.context = &context,
+                                          .password_hash = vy_bytes(hash, sizeof(hash))};
+    assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                           &request, &login_reply_desc, &reply)));
+    assert_int_equal(reply.result, LOGIN_RESULT_NEED_ARGON2);
+    assert_int_equal(login(f, "bob@d.test", secret), LOGIN_RESULT_REFUSED);
+    expect_record(f, "bob@d.test", "noproto");
 }
 
 static void auth1_the_reply_to_a_refusal_has_one_form(void **state)
@@ -545,6 +596,24 @@ static void start_login(struct fixture *f, const char *name, const char *passwor
     vy_buf_deinit(&buf);
 }
 
+/* The second call, with a tag that is wrong. challenge: of the first. */
+static void start_wrong(struct fixture *f, const char *name, struct vy_bytes challenge,
+                        struct late *late)
+{
+    static const uint8_t tag[PASSWORD_TAG_BYTES] = {1};
+    struct vy_buf buf;
+    const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                          .mechanism = LOGIN_MECHANISM_PLAIN,
+                                          .typed_name = vy_cstr(name)};
+    const struct login_request request = {
+        .context = &context, .argon2_tag = vy_bytes(tag, sizeof(tag)), .challenge = challenge};
+    vy_buf_init(&buf, 4096);
+    assert_false(vy_failed(vy_pb_encode(&login_request_desc, &request, &buf)));
+    meta_service_call(f->local->meta, METHOD_META_LOGIN, vy_buf_bytes(&buf), NULL, on_late_reply,
+                      late);
+    vy_buf_deinit(&buf);
+}
+
 static void start_admin(struct fixture *f, const char *service, const char *name,
                         const void *request)
 {
@@ -586,7 +655,8 @@ static void app2_a_login_overtaken_by_a_new_password_is_refused(void **state)
     meta_local_release(f->local);
     (void)fake_loop_run_posts(&f->local->loop);
     assert_true(late.is_there);
-    assert_int_equal(late.result, LOGIN_RESULT_REFUSED);
+    assert_int_equal(late.result, LOGIN_RESULT_NEED_ARGON2); /* as of any wrong password */
+    assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_REFUSED);
     expect_record(f, "ada@d.test", "badpassword");
 }
 
@@ -595,9 +665,15 @@ static void p9_a_refusal_whose_record_is_on_its_way_answers_nobody(void **state)
     struct fixture *f = *state;
     struct late late[3] = {{.is_there = false}};
     const uint64_t before = audit_count(f);
+    uint8_t challenge[1024];
+    struct login_reply first;
+    ask(f, "ada@d.test", &first);
+    assert_true(first.challenge.len <= sizeof(challenge));
+    memcpy(challenge, first.challenge.data, first.challenge.len);
+    const size_t challenge_len = first.challenge.len;
     f->local->is_holding = true;
     for (size_t i = 0; i < 3; i++) {
-        start_login(f, "ada@d.test", "aaaaa-aaaaa-aaaaa-aaaaa-aaaaa", &late[i]);
+        start_wrong(f, "ada@d.test", vy_bytes(challenge, challenge_len), &late[i]);
         (void)fake_loop_run_posts(&f->local->loop);
         assert_false(late[i].is_there);
     }
@@ -619,13 +695,9 @@ static void login_lists_are_paged_newest_first(void **state)
                                               .mechanism = LOGIN_MECHANISM_PLAIN,
                                               .typed_name = VY_LIT("ada@d.test"),
                                               .remote_ip = vy_cstr(ip)};
-        static const uint8_t hash[32] = {1};
-        const struct login_request request = {.context = &context,
-                                              .password_hash = vy_bytes(hash, sizeof(hash))};
         struct login_reply reply;
         fake_clock_advance_ms(&f->local->clock, i % 3 == 0 ? 10 : 0); /* equal times too */
-        assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
-                                               &request, &login_reply_desc, &reply)));
+        assert_false(vy_failed(meta_local_login_as(f->local, &context, "wrong password", &reply)));
         if (i % 5 == 0) {
             assert_int_equal(login(f, "ada@d.test", f->generated), LOGIN_RESULT_OK);
         }
@@ -672,6 +744,8 @@ int main(void)
         TEST(auth_disabled_is_told_after_the_right_password_only),
         TEST(enabling_lets_in_again),
         TEST(auth1_unknown_names_answer_like_known_ones_and_always_the_same),
+        TEST(a13_the_cache_key_is_of_account_epoch_and_credential),
+        TEST(auth1_a_right_password_that_is_no_use_is_told_like_a_wrong_one),
         TEST(auth1_the_reply_to_a_refusal_has_one_form),
         TEST(auth3_acting_for_another_is_refused_with_the_right_password),
         TEST(a_request_that_is_none_is_refused_without_a_record),

@@ -101,6 +101,7 @@ static void lead_on_barrier(void *arg, struct vy_err err)
     meta_metrics_set_ready(&meta->metrics, true);
     meta->next_account_id = 0;
     vy_log(meta->config.log, VY_LOG_INFO, "meta.leader.ready", VY_U64("raft.term", meta->term));
+    login_rebuild_budgets(meta);
     bootstrap_if_new(meta);
     erase_saga_kick(meta->saga); /* DEL-5: what earlier leaders have begun */
 }
@@ -191,6 +192,8 @@ static void fold_on_timer(void *arg)
 
 /* ---- life ---- */
 
+#define GUESS_SLOTS (64U * 1024) /* 4 MiB: enough for a wide attack of an hour */
+
 static struct vy_err build(struct meta *meta)
 {
     VY_TRY(meta_metrics_init(meta->config.metrics, &meta->metrics));
@@ -199,6 +202,11 @@ static struct vy_err build(struct meta *meta)
     meta->fold_timer = vy_timer_new(meta->config.loop, fold_on_timer, meta);
     if (meta->fold_timer == NULL) {
         return vy_error(VY_CODE_NOMEM, "timer of meta");
+    }
+    meta->guess_seed = vy_rng_u64(meta->config.rng);
+    if (meta->config.guesses != NULL) {
+        VY_TRY(
+            guess_table_new(meta->config.guesses, meta->guess_seed, GUESS_SLOTS, &meta->guesses));
     }
     meta->fsm.on_event = meta_on_event;
     meta->fsm.on_event_arg = meta;
@@ -341,6 +349,7 @@ void meta_free(struct meta *meta)
     replica_free(meta->replica);
     meta_watch_free(meta->watch);
     login_folds_deinit(&meta->folds);
+    guess_table_free(meta->guesses);
     meta_fsm_deinit(&meta->fsm);
     vy_wipe(&meta->challenge_key, sizeof(meta->challenge_key));
     vy_wipe(&meta->scram_key, sizeof(meta->scram_key));

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "base/workers.h"
 #include "meta/group.h"
+#include "meta/guess.h"
 #include "proto/cluster_key.h"
 
 #define META_SESSION_MS (24ULL * 60 * 60 * 1000) /* a session token's life */
@@ -85,7 +86,8 @@ struct meta_config {
     uint32_t scram_iterations; /* 0: PASSWORD_SCRAM_ITERATIONS; the same on all members */
     uint64_t session_ms;       /* 0: META_SESSION_MS */
     uint64_t retention_ms;     /* 0: META_RETENTION_MS; how long a soft delete can be undone */
-    uint64_t quarantine_ms;    /* 0: META_QUARANTINE_MS; how long its address stays unused */
+    const struct guess_limits *guesses; /* NULL: guessing costs nothing. Copied */
+    uint64_t quarantine_ms; /* 0: META_QUARANTINE_MS; how long its address stays unused */
     /* Of another member of meta's group: the node that it runs on (NULL: not known), and whether it
      * can be reached now. For hints and status; NULL: members are told by address alone. */
     const char *(*name_member)(void *arg, uint64_t member_id);

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "meta/admin.h"
 #include "meta/fsm.h"
+#include "meta/guess.h"
 #include "meta/login_fold.h"
 #include "meta/meta.h"
 #include "meta/metrics.h"
@@ -29,7 +30,9 @@ struct meta {
     struct meta_watch *watch; /* owned */
     struct login_folds folds;
     struct vy_timer *fold_timer; /* owned */
-    struct erase_saga *saga;     /* owned */
+    struct guess_table *guesses; /* owned; NULL: no budgets. Of the leader */
+    uint64_t guess_seed;
+    struct erase_saga *saga; /* owned */
     struct seal_key challenge_key;
     struct seal_key scram_key; /* of the verifiers */
     bool is_ready;
@@ -114,6 +117,9 @@ uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot);
 
 const char *meta_member_node(const struct meta *meta, uint64_t member_id); /* NULL: not known */
 bool meta_reaches_member(const struct meta *meta, uint64_t member_id);
+
+/* This member leads: its budgets of guessing are what the audit chain tells of the last hour. */
+void login_rebuild_budgets(struct meta *meta);
 
 /* Handlers of service.c by method. */
 void login_call_start(struct meta_call *call);

@@ -185,6 +185,23 @@ static struct vy_err open_raft(struct meta_role *role)
     return err;
 }
 
+static struct guess_limit guess_limit_of(const struct vy_config *config, const char *key,
+                                         uint32_t per_ms)
+{
+    return (struct guess_limit){.count = (uint32_t)vy_config_u64(config, key), .per_ms = per_ms};
+}
+
+static struct guess_limits guess_limits_of(const struct vy_config *config)
+{
+    enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
+    struct guess_limits limits;
+    limits.kinds[GUESS_NARROW] = guess_limit_of(config, "guess.address_per_min", MINUTE_MS);
+    limits.kinds[GUESS_WIDE] = guess_limit_of(config, "guess.network_per_min", MINUTE_MS);
+    limits.kinds[GUESS_NAME] = guess_limit_of(config, "guess.account_per_h", HOUR_MS);
+    limits.kinds[GUESS_PAIR] = guess_limit_of(config, "guess.pair_per_h", HOUR_MS);
+    return limits;
+}
+
 static struct vy_err open_meta(struct meta_role *role)
 {
     const struct vy_config *config = role->env->config;
@@ -193,6 +210,7 @@ static struct vy_err open_meta(struct meta_role *role)
     for (size_t i = 0; i < group_count && i < META_GROUPS_MAX; i++) {
         group_ids[i] = i + 1;
     }
+    const struct guess_limits guesses = guess_limits_of(config);
     const struct meta_config meta_config = {
         .clock = role->env->clock,
         .rng = role->env->rng,
@@ -205,6 +223,7 @@ static struct vy_err open_meta(struct meta_role *role)
         .fence_arg = &role->fencer,
         .probe = &meta_prober_ops,
         .probe_arg = &role->prober,
+        .guesses = &guesses,
         .retention_ms = vy_config_ms(config, "delete.retention_s"),
         .quarantine_ms = vy_config_ms(config, "delete.quarantine_s"),
         .group_ids = group_ids,

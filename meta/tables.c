@@ -74,6 +74,13 @@ struct meta_key meta_key_login_time(uint64_t account_id, bool is_failed, uint64_
     return key;
 }
 
+struct meta_key meta_key_login_net(uint64_t account_id, struct vy_bytes net)
+{
+    struct meta_key key = meta_key_u64(account_id);
+    key_add(&key, net);
+    return key;
+}
+
 struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node)
 {
     struct meta_key key = {.len = 0};
@@ -280,6 +287,14 @@ struct vy_err account_key_get(const struct meta_view *view, uint64_t account_id,
 {
     const struct meta_key key = meta_key_u64(account_id);
     return table_get_bytes(view, META_FAMILY_KEY, meta_key_bytes(&key), wrapped, is_found);
+}
+
+struct vy_err login_net_get(const struct meta_view *view, uint64_t account_id, struct vy_bytes net,
+                            struct login_net_row *row, bool *is_found)
+{
+    const struct meta_key key = meta_key_login_net(account_id, net);
+    return table_get(view, META_FAMILY_LOGIN_NET, meta_key_bytes(&key), &login_net_row_desc, row,
+                     is_found);
 }
 
 struct vy_err account_find(const struct meta_view *view, struct vy_bytes address,

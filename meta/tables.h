@@ -25,6 +25,7 @@
  * CREDENTIAL    be64 account, be64 credential
  * LOGIN         be64 account, tuple hash; be64 account alone: LoginStatRow
  * LOGIN_TIME    be64 account, failed, be64 last time, tuple hash -> nothing
+ * LOGIN_NET     be64 account, keyed hash of a network
  * AUDIT         be64 sequence
  * KEY           be64 account -> wrapped key; alone, so that one can be erased
  * ALIAS_TARGET  hash of a target's bare address, alias's address key -> nothing
@@ -46,7 +47,8 @@
     X(KEY,          "wrapped_key",  0, erase_range)         \
     X(ALIAS_TARGET, "alias_target", 0, erase_nothing)       \
     X(JOB,          "job",          0, erase_nothing)       \
-    X(FACTOR,       "factor",       0, erase_range)
+    X(FACTOR,       "factor",       0, erase_range)         \
+    X(LOGIN_NET,    "login_net",    0, erase_range)
 /* clang-format on */
 
 enum meta_family {
@@ -60,6 +62,7 @@ enum meta_family {
 extern const struct store_family meta_families[META_FAMILY_COUNT];
 
 #define META_TUPLE_BYTES 16U
+#define META_NET_BYTES 16U
 #define META_ADDRESS_BYTES_MAX 254U /* RFC 5321 section 4.5.3.1.3, without the brackets */
 
 /* What reads need: a state and the memory for rows. */
@@ -84,6 +87,7 @@ struct meta_key meta_key_address(struct vy_bytes address);
 struct meta_key meta_key_login(uint64_t account_id, struct vy_bytes tuple_hash);
 struct meta_key meta_key_login_time(uint64_t account_id, bool is_failed, uint64_t last_ms,
                                     struct vy_bytes tuple_hash);
+struct meta_key meta_key_login_net(uint64_t account_id, struct vy_bytes net);
 struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node);
 
 /* The rows of one target begin with what meta_key_target gives for an empty alias. A detail of the
@@ -136,6 +140,11 @@ VY_CHECKED struct vy_err factor_get(const struct meta_view *view, uint64_t accou
 
 VY_CHECKED struct vy_err job_get(const struct meta_view *view, uint64_t job_id, struct job_row *row,
                                  bool *is_found);
+
+/* What an account's network has done; net: META_NET_BYTES, the keyed hash of both. */
+VY_CHECKED struct vy_err login_net_get(const struct meta_view *view, uint64_t account_id,
+                                       struct vy_bytes net, struct login_net_row *row,
+                                       bool *is_found);
 
 /* The account whose main address this is. */
 VY_CHECKED struct vy_err account_find(const struct meta_view *view, struct vy_bytes address,

@@ -450,6 +450,16 @@ void meta_local_add_alias(struct meta_local *local, const char *alias, const cha
 struct vy_err meta_local_login(struct meta_local *local, const char *name, const char *password,
                                enum login_protocol protocol, struct login_reply *reply)
 {
+    const struct login_context context = {.protocol = protocol,
+                                          .mechanism = LOGIN_MECHANISM_PLAIN,
+                                          .typed_name = vy_cstr(name),
+                                          .remote_ip = VY_LIT("192.0.2.1")};
+    return meta_local_login_as(local, &context, password, reply);
+}
+
+struct vy_err meta_local_login_as(struct meta_local *local, const struct login_context *context,
+                                  const char *password, struct login_reply *reply)
+{
     uint8_t hash[32];
     uint8_t tag[PASSWORD_TAG_BYTES];
     uint8_t challenge[1024];
@@ -458,11 +468,7 @@ struct vy_err meta_local_login(struct meta_local *local, const char *name, const
     vy_arena_init(&arena, 64U * 1024);
     assert_false(vy_failed(password_prepare(&arena, vy_cstr(password), &prepared)));
     password_hash(prepared, hash);
-    const struct login_context context = {.protocol = protocol,
-                                          .mechanism = LOGIN_MECHANISM_PLAIN,
-                                          .typed_name = vy_cstr(name),
-                                          .remote_ip = VY_LIT("192.0.2.1")};
-    struct login_request request = {.context = &context,
+    struct login_request request = {.context = context,
                                     .password_hash = vy_bytes(hash, sizeof(hash))};
     struct vy_err err = meta_local_call(local, METHOD_META_LOGIN, &login_request_desc, &request,
                                         &login_reply_desc, reply);
@@ -470,7 +476,8 @@ struct vy_err meta_local_login(struct meta_local *local, const char *name, const
         assert_true(reply->challenge.len <= sizeof(challenge));
         memcpy(challenge, reply->challenge.data, reply->challenge.len);
         assert_false(vy_failed(password_argon2(prepared, reply->salt, tag)));
-        request = (struct login_request){.context = &context,
+        request = (struct login_request){.context = context,
+                                         .password_hash = vy_bytes(hash, sizeof(hash)),
                                          .argon2_tag = vy_bytes(tag, sizeof(tag)),
                                          .challenge = vy_bytes(challenge, reply->challenge.len)};
         err = meta_local_call(local, METHOD_META_LOGIN, &login_request_desc, &request,

@@ -70,6 +70,9 @@ void meta_local_add_alias(struct meta_local *local, const char *alias, const cha
 /* A password login as a frontend does it, both calls, Argon2id included. */
 struct vy_err meta_local_login(struct meta_local *local, const char *name, const char *password,
                                enum login_protocol protocol, struct login_reply *reply);
+/* The same, from wherever the context says. */
+struct vy_err meta_local_login_as(struct meta_local *local, const struct login_context *context,
+                                  const char *password, struct login_reply *reply);
 /* Leadership comes or goes, as the replica would tell. */
 void meta_local_set_leader(struct meta_local *local, bool is_leader);
 /* Applies what waits and goes on. */
