@@ -58,6 +58,23 @@ void conn_set_time(struct conn *conn)
 {
     conn->session->now_ms = vy_loop_now_ms(conn->host->loop);
     conn->session->wall_ms = vy_clock_wall_ms(conn->host->clock);
+    conn->session->is_tarpit_full =
+        !conn->is_in_tarpit && atomic_load(&conn->host->tarpit->count) >= conn->host->tarpit->max;
+}
+
+/* Takes and gives back the connection's place in the tarpit. */
+static void count_tarpit(struct conn *conn, bool is_held)
+{
+    if (is_held == conn->is_in_tarpit) {
+        return;
+    }
+    conn->is_in_tarpit = is_held;
+    if (is_held) {
+        (void)atomic_fetch_add(&conn->host->tarpit->count, 1);
+    } else {
+        (void)atomic_fetch_sub(&conn->host->tarpit->count, 1);
+    }
+    frontend_count_tarpit(conn->host->metrics, is_held ? 1 : -1);
 }
 
 /* ---- the end ---- */
@@ -69,6 +86,7 @@ void conn_free(struct conn *conn)
 
     conn_calls_drop(conn);
     conn_hash_drop(conn);
+    count_tarpit(conn, false);
     if (conn->session != NULL) {
         conn->session->ops->free(conn->session);
     }
@@ -193,6 +211,12 @@ static void start_tls(struct conn *conn)
 
 /* ---- actions ---- */
 
+/* Strangers cause these at will. */
+static bool is_refusal(const char *event)
+{
+    return strcmp(event, "imap.login.refused") == 0 || strcmp(event, "smtp.auth.refused") == 0;
+}
+
 static void write_log(struct conn *conn, const struct session_action *action)
 {
     struct vy_log_field fields[LOG_FIELDS_MAX] = {VY_ID("trace", conn->trace_id),
@@ -203,6 +227,9 @@ static void write_log(struct conn *conn, const struct session_action *action)
         fields[count++] = action->fields[i];
     }
     frontend_count_event(conn->host->metrics, conn->service->proto, action);
+    if (is_refusal(action->event) && !conn_host_may_log_refusal(conn->host)) {
+        return;
+    }
     vy_log_write(conn->host->log, action->level, action->event, fields, count);
 }
 
@@ -284,6 +311,7 @@ static void check_sign_in(struct conn *conn)
         return;
     }
     conn->account_id = conn->session->account_id;
+    conn_hash_keep(conn);
     for (size_t i = 0; i < CONN_EPOCHS_KEPT; i++) {
         if (host->epochs[i].account_id == conn->account_id &&
             host->epochs[i].epoch > conn->session->account_epoch) {
@@ -347,6 +375,10 @@ static void conn_step(struct conn *conn)
         moved = resume_output(conn) || conn_calls_offer(conn);
     }
     conn->wants_turn = conn->wants_turn || moved;
+    if (conn->is_eof && !conn_is_over(conn) && conn->session != NULL && conn->session->is_held) {
+        conn_abort(conn, "client left while it was held back"); /* gives its place to others */
+    }
+    count_tarpit(conn, conn->session != NULL && !conn_is_over(conn) && conn->session->is_held);
     if (conn->state == CONN_FLUSHING && vy_buf_len(&conn->out) == 0) {
         end_flushed(conn);
     }

@@ -11,9 +11,12 @@
 #include "base/rng.h"
 #include "base/tls.h"
 #include "base/workers.h"
+#include "frontend/hash_cache.h"
+#include "frontend/log_gate.h"
 #include "frontend/metrics.h"
 #include "frontend/route.h"
 #include "frontend/session.h"
+#include <stdatomic.h>
 
 #define CONN_READ_BYTES (64U * 1024U)         /* read and handed to the session at a time */
 #define CONN_OUTPUT_HIGH_BYTES (256U * 1024U) /* above: the session pauses */
@@ -39,6 +42,13 @@ struct conn_service {
     void *arg;
 };
 
+/* Connections whose answer is held back as a penalty, over all loops: each costs a timer and little
+ * memory, and there are at most `max` (promises 5.6). */
+struct conn_tarpit {
+    atomic_uint_fast32_t count;
+    uint32_t max;
+};
+
 #define CONN_EPOCHS_KEPT 256U
 
 /* What all connections of one loop share. Everything borrowed; outlives them. */
@@ -49,8 +59,11 @@ struct conn_host {
     const struct vy_log *log;
     struct route *route;
     struct vy_workers *hash_workers; /* Argon2id: bounded threads and queue */
-    struct vy_tls_context *tls;      /* NULL: no TLS is offered */
-    const struct vy_net *trusted;    /* auth.plaintext_networks */
+    struct hash_cache *hash_cache;   /* of what it said of right passwords */
+    struct conn_tarpit *tarpit;
+    struct log_gate refusals;     /* in the log */
+    struct vy_tls_context *tls;   /* NULL: no TLS is offered */
+    const struct vy_net *trusted; /* auth.plaintext_networks */
     size_t trusted_count;
     uint32_t handshake_ms;   /* for a TLS handshake */
     uint32_t write_stall_ms; /* I14: a client that takes nothing for so long is gone */

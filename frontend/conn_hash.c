@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Argon2id for a connection's session, in the bounded pool of the frontend (E8). */
+/* Argon2id for a connection's session, in the bounded pool of the frontend (E8), or from what it
+ * said before of a right password. */
 #include "base/assert.h"
 #include "base/secret.h"
 #include "frontend/conn_private.h"
 #include <argon2.h>
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -22,8 +24,44 @@ struct conn_hash {
     uint32_t passes;
     uint32_t lanes;
     uint8_t tag[HASH_TAG_BYTES];
+    struct hash_cache_key cache_key;
     struct vy_err err;
 };
+
+struct conn_tag {
+    struct hash_cache_key cache_key;
+    uint8_t tag[HASH_TAG_BYTES];
+};
+static_assert(HASH_TAG_BYTES == HASH_CACHE_TAG_BYTES, "what is computed can be remembered");
+
+static void tag_free(struct conn *conn)
+{
+    if (conn->tag != NULL) {
+        vy_wipe(conn->tag, sizeof(*conn->tag));
+        free(conn->tag);
+        conn->tag = NULL;
+    }
+}
+
+/* Until meta has said whether it is right. Without memory it is not remembered. */
+static void tag_hold(struct conn *conn, const struct conn_hash *hash)
+{
+    tag_free(conn);
+    conn->tag = hash->cache_key.is_set && !vy_failed(hash->err) ? malloc(sizeof(*conn->tag)) : NULL;
+    if (conn->tag != NULL) {
+        conn->tag->cache_key = hash->cache_key;
+        memcpy(conn->tag->tag, hash->tag, sizeof(conn->tag->tag));
+    }
+}
+
+void conn_hash_keep(struct conn *conn)
+{
+    if (conn->tag != NULL) {
+        hash_cache_put(conn->host->hash_cache, &conn->tag->cache_key,
+                       vy_loop_now_ms(conn->host->loop), conn->tag->tag);
+    }
+    tag_free(conn);
+}
 
 static void hash_free(struct conn_hash *hash)
 {
@@ -55,6 +93,7 @@ static void hash_done(void *arg)
         return;
     }
     conn->hash = NULL;
+    tag_hold(conn, hash);
     conn_set_time(conn);
     conn->session->ops->hash_done(
         conn->session, hash->call_id, hash->err,
@@ -63,11 +102,24 @@ static void hash_done(void *arg)
     conn_go_on(conn);
 }
 
-/* Answers a hash that could not be queued, from the top of the loop as any other. */
-static void hash_refuse(struct conn_hash *hash, struct vy_err err)
+/* Answers without the pool, from the top of the loop as any other. */
+static void hash_answer(struct conn_hash *hash, struct vy_err err)
 {
     hash->err = err;
     vy_loop_post(hash->loop, hash_done, hash);
+}
+
+static bool find_tag(struct conn_hash *hash, struct hash_cache *cache,
+                     const struct session_action *action)
+{
+    const struct hash_question question = {.meta_key = action->argon2_cache_key,
+                                           .password = action->password,
+                                           .salt = action->salt,
+                                           .memory_kib = action->argon2_memory_kib,
+                                           .passes = action->argon2_passes,
+                                           .lanes = action->argon2_lanes};
+    hash->cache_key = hash_cache_key_of(cache, &question);
+    return hash_cache_find(cache, &hash->cache_key, vy_loop_now_ms(hash->loop), hash->tag);
 }
 
 void conn_hash_start(struct conn *conn, const struct session_action *action)
@@ -87,21 +139,29 @@ void conn_hash_start(struct conn *conn, const struct session_action *action)
     hash->salt_len = action->salt.len;
     conn->hash = hash;
     if (action->salt.len > sizeof(hash->salt)) {
-        hash_refuse(hash, vy_error(VY_CODE_LIMIT, "Argon2id salt"));
+        hash_answer(hash, vy_error(VY_CODE_LIMIT, "Argon2id salt"));
         return;
     }
     memcpy(hash->salt, action->salt.data, action->salt.len);
+    if (find_tag(hash, conn->host->hash_cache, action)) {
+        frontend_count_hash(conn->host->metrics, FRONTEND_HASH_REMEMBERED);
+        hash_answer(hash, vy_ok());
+        return;
+    }
     struct vy_err err = vy_secret_new(action->password, &hash->password);
     if (!vy_failed(err)) {
         err = vy_workers_submit(conn->host->hash_workers, hash->loop, hash_work, hash_done, hash);
     }
+    frontend_count_hash(conn->host->metrics,
+                        vy_failed(err) ? FRONTEND_HASH_REFUSED : FRONTEND_HASH_COMPUTED);
     if (vy_failed(err)) {
-        hash_refuse(hash, err);
+        hash_answer(hash, err);
     }
 }
 
 void conn_hash_drop(struct conn *conn)
 {
+    tag_free(conn);
     if (conn->hash != NULL) {
         conn->hash->conn = NULL; /* freed when the pool has done with it */
         atomic_store(&conn->hash->is_unwanted, true);

@@ -91,8 +91,28 @@ static void sweep_one(struct conn *conn, void *arg)
     }
 }
 
+/* ---- refusals in the log ---- */
+
+static void say_left_out(struct conn_host *host, uint64_t now_ms)
+{
+    const uint64_t left_out = log_gate_take_left_out(&host->refusals, now_ms);
+    if (left_out > 0) {
+        vy_log(host->log, VY_LOG_INFO, "frontend.refusals.left_out", VY_U64("log.lines", left_out));
+    }
+}
+
+bool conn_host_may_log_refusal(struct conn_host *host)
+{
+    const uint64_t now_ms = vy_loop_now_ms(host->loop);
+    say_left_out(host, now_ms);
+    return log_gate_pass(&host->refusals, now_ms);
+}
+
+/* ---- now and then ---- */
+
 void conn_host_sweep(struct conn_host *host)
 {
     uint64_t now_ms = vy_loop_now_ms(host->loop);
     for_each(host, sweep_one, &now_ms);
+    say_left_out(host, now_ms);
 }

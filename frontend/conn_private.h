@@ -28,6 +28,7 @@ struct conn {
     struct vy_buf out;       /* bytes for the socket */
     struct vy_list calls;    /* struct conn_call */
     struct conn_hash *hash;  /* the Argon2id job under way, or NULL; owned by the worker pool */
+    struct conn_tag *tag;    /* its result, until it is known whether it is right; owned */
     uint64_t session_due_ms; /* the session's timer; 0: none */
     uint64_t deadline_ms;    /* of the state (handshake, flush, linger); 0: none */
     uint64_t drain_due_ms;   /* when the session is told to say goodbye; 0: not, or it was */
@@ -43,6 +44,7 @@ struct conn {
     bool has_tls_input; /* TLS may hold plaintext */
     bool wants_turn;    /* goes on in the loop's next turn */
     bool has_exporter;
+    bool is_in_tarpit; /* counted there */
     uint16_t remote_port;
     struct sockaddr_storage peer;
     char remote_ip[VY_NET_IP_TEXT_BYTES];
@@ -98,6 +100,12 @@ void conn_call_cancel(struct conn *conn, uint64_t call_id);
 bool conn_calls_offer(struct conn *conn);
 void conn_calls_drop(struct conn *conn);
 
+/* ---- conn_host.c ---- */
+/* AUTH-2: false: enough of them are in the log, it is counted. */
+bool conn_host_may_log_refusal(struct conn_host *host);
+
 /* ---- conn_hash.c ---- */
 void conn_hash_start(struct conn *conn, const struct session_action *action);
 void conn_hash_drop(struct conn *conn);
+/* The password was right: its tag is remembered. */
+void conn_hash_keep(struct conn *conn);

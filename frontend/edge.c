@@ -112,6 +112,8 @@ struct vy_err edge_new(const struct edge_config *config, struct edge **out)
         .rng = frontend->rng,
         .log = frontend->log,
         .hash_workers = config->hash_workers,
+        .hash_cache = config->hash_cache,
+        .tarpit = config->tarpit,
         .tls = config->tls,
         .trusted = frontend->trusted,
         .trusted_count = frontend->trusted_count,

@@ -15,6 +15,8 @@ struct edge_config {
     const struct port_limits *limits;       /* borrowed */
     const struct frontend_metrics *metrics; /* borrowed */
     struct vy_workers *hash_workers;        /* borrowed */
+    struct hash_cache *hash_cache;          /* borrowed */
+    struct conn_tarpit *tarpit;             /* borrowed */
     struct vy_tls_context *tls;             /* borrowed; NULL: none */
     /* A client has gone. @thread the edge's */
     void (*on_closed)(void *arg, const struct sockaddr_storage *peer);

@@ -12,6 +12,7 @@
  * short queue (E8). */
 #define HASH_THREADS 2U
 #define HASH_QUEUE_MAX 64U
+#define HASH_CACHE_ENTRIES 4096U /* 72 bytes each */
 
 struct frontend {
     struct frontend_config config; /* what was borrowed for the call only points to below */
@@ -25,6 +26,8 @@ struct frontend {
     struct frontend_metrics metrics;
     struct vy_tls_context *tls;
     struct vy_workers *hash_workers;
+    struct hash_cache *hash_cache; /* owned */
+    struct conn_tarpit tarpit;
     struct listener_set *listeners; /* on the first edge's loop */
     struct edge *edges[FRONTEND_LOOPS_MAX];
     unsigned edges_count;
@@ -191,6 +194,8 @@ static struct vy_err add_edge(struct frontend *frontend)
         .limits = &frontend->limits,
         .metrics = &frontend->metrics,
         .hash_workers = frontend->hash_workers,
+        .hash_cache = frontend->hash_cache,
+        .tarpit = &frontend->tarpit,
         .tls = frontend->tls,
         .on_closed = frontend_on_closed,
         .arg = frontend,
@@ -206,6 +211,8 @@ static struct vy_err build(struct frontend *frontend, const struct frontend_conf
     VY_TRY(frontend_metrics_init(config->metrics, &frontend->metrics));
     VY_TRY(load_tls(frontend));
     VY_TRY(vy_workers_new(HASH_THREADS, HASH_QUEUE_MAX, &frontend->hash_workers));
+    VY_TRY(hash_cache_new(config->rng, HASH_CACHE_ENTRIES, &frontend->hash_cache));
+    frontend->tarpit.max = config->tarpit_max;
     for (unsigned i = 0; i < config->loops_count; i++) {
         VY_TRY(add_edge(frontend));
     }
@@ -336,6 +343,7 @@ void frontend_free(struct frontend *frontend)
         take_down(frontend);
     }
     vy_workers_free(frontend->hash_workers);
+    hash_cache_free(frontend->hash_cache);
     vy_tls_context_free(frontend->tls);
     free(frontend->hostname);
     free(frontend);

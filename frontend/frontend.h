@@ -55,6 +55,7 @@ struct frontend_config {
     uint32_t write_stall_ms;         /* for a client to take what waits for it; 0: 5 min */
     uint32_t call_stall_ms;          /* for a shard to begin a stream; 0: 30 s */
     uint32_t auth_delay_ms;
+    uint32_t tarpit_max; /* answers to refusals held back at once; 0: none is, all are closed */
     uint32_t smtp_greet_delay_ms; /* MX only */
     const char
         *smtp_pipelining_policy; /* ignore, reject_at_data, disconnect; NULL: the port's default */

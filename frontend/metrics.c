@@ -62,6 +62,17 @@ static const struct vy_metric_spec calls_spec = {
     .labels = {{"method", methods, VY_COUNT_OF(methods)}, {"result", call_results, VY_COUNT_OF(call_results)}}};
 /* clang-format on */
 
+static const char *const hash_results[] = {"computed", "remembered", "refused"};
+static const struct vy_metric_spec hashes_spec = {
+    .name = "volary_password_hashes_total",
+    .help = "Argon2id asked for by sign-ins, by where the result came from.",
+    .kind = VY_METRIC_COUNTER,
+    .labels = {{"result", hash_results, VY_COUNT_OF(hash_results)}}};
+static const struct vy_metric_spec tarpit_spec = {
+    .name = "volary_tarpit_connections",
+    .help = "Connections whose answer to a refused sign-in or command is held back.",
+    .kind = VY_METRIC_GAUGE};
+
 /* clang-format off */
 static const char *const command_protos[] = {"smtp", "imap"}; /* smtp: with LMTP and submission */
 /* The rows of imap/commands.c and smtp/commands.c; what is not here is counted as "other". */
@@ -91,6 +102,8 @@ struct vy_err frontend_metrics_init(struct vy_metrics *registry, struct frontend
         VY_TRY(vy_metrics_add(registry, &message_bytes_spec, &metrics.message_bytes));
         VY_TRY(vy_metrics_add(registry, &calls_spec, &metrics.calls));
         VY_TRY(vy_metrics_add(registry, &commands_spec, &metrics.commands));
+        VY_TRY(vy_metrics_add(registry, &tarpit_spec, &metrics.tarpit));
+        VY_TRY(vy_metrics_add(registry, &hashes_spec, &metrics.hashes));
     }
     *out = metrics;
     return vy_ok();
@@ -124,6 +137,18 @@ void frontend_count_refused(const struct frontend_metrics *metrics, enum fronten
                             enum frontend_refusal why)
 {
     count(metrics->refused, proto, why, 1);
+}
+
+void frontend_count_hash(const struct frontend_metrics *metrics, enum frontend_hash how)
+{
+    count(metrics->hashes, how, 0, 1);
+}
+
+void frontend_count_tarpit(const struct frontend_metrics *metrics, int by)
+{
+    if (metrics->tarpit != NULL) {
+        vy_metric_change(metrics->tarpit, 0, by);
+    }
 }
 
 void frontend_count_bytes(const struct frontend_metrics *metrics, enum frontend_proto proto,

@@ -32,6 +32,8 @@ struct frontend_metrics {
     struct vy_metric *message_bytes;
     struct vy_metric *calls;
     struct vy_metric *commands;
+    struct vy_metric *tarpit;
+    struct vy_metric *hashes;
 };
 
 /* registry NULL: nothing is counted. @errors of vy_metrics_add */
@@ -42,6 +44,10 @@ void frontend_count_opened(const struct frontend_metrics *metrics, enum frontend
 void frontend_count_closed(const struct frontend_metrics *metrics, enum frontend_proto proto);
 void frontend_count_refused(const struct frontend_metrics *metrics, enum frontend_proto proto,
                             enum frontend_refusal why);
+/* Argon2id for a sign-in. REFUSED: the queue is full, or there is no memory. */
+enum frontend_hash { FRONTEND_HASH_COMPUTED, FRONTEND_HASH_REMEMBERED, FRONTEND_HASH_REFUSED };
+void frontend_count_hash(const struct frontend_metrics *metrics, enum frontend_hash how);
+void frontend_count_tarpit(const struct frontend_metrics *metrics, int by);
 /* Bytes of the socket, TLS included. */
 void frontend_count_bytes(const struct frontend_metrics *metrics, enum frontend_proto proto,
                           enum frontend_direction direction, size_t bytes);

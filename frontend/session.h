@@ -59,6 +59,7 @@ struct session_action {
     uint32_t argon2_memory_kib;
     uint32_t argon2_passes;
     uint32_t argon2_lanes;
+    struct vy_bytes argon2_cache_key; /* what the result may be remembered by; empty: not */
     /* TIMER */
     uint64_t delay_ms;
     /* LOG */
@@ -138,6 +139,8 @@ struct session {
                          than needed */
     uint64_t now_ms;  /* set by the shell before each call: monotonic */
     uint64_t wall_ms; /* set by the shell before each call: Unix time */
+    bool is_held;     /* set by the core: an answer waits as a penalty (a place in the tarpit) */
+    bool is_tarpit_full;    /* set by the shell before each call: none is left; close instead */
     uint64_t account_id;    /* set by the core at sign-in; 0: nobody has signed in */
     uint64_t account_epoch; /* of that sign-in */
 };

@@ -70,6 +70,8 @@ void shell_fixture_init(struct shell_fixture *f, const struct shell_options *opt
         .handshake_ms = options->handshake_ms,
         .write_stall_ms = options->write_stall_ms,
         .call_stall_ms = options->call_stall_ms,
+        .tarpit_max = options->tarpit_max == 0 ? 2000 : options->tarpit_max,
+        .auth_delay_ms = options->auth_delay_ms,
         .message_bytes_max = 50U * 1024 * 1024,
         .rpc = {.rng = vy_rng_system(),
                 .log = &quiet,

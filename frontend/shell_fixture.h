@@ -29,6 +29,8 @@ struct shell_options {
     uint32_t write_stall_ms;  /* 0: the default */
     uint32_t call_stall_ms;   /* 0: the default */
     uint32_t fetch_rows;      /* INBOX then has so many messages that exist as index rows only */
+    uint32_t tarpit_max;      /* 0: 2,000 */
+    uint32_t auth_delay_ms;   /* times failures, from the second on */
     bool is_untrusted;        /* 127.0.0.1 is none of auth.plaintext_networks */
     bool has_no_tls;
     bool discards_mail; /* deliveries are answered and forgotten */

@@ -641,6 +641,73 @@ static void chosen_passwords_are_hashed_in_the_pool(void **state)
     shell_fixture_deinit(&f);
 }
 
+/* A5: who reconnects with a right password costs no second hash; a wrong one costs one every time.
+ */
+static void a5_right_passwords_are_remembered_and_wrong_ones_are_not(void **state)
+{
+    struct shell_fixture f;
+    struct shell_client c;
+    (void)state;
+    open_fixture(&f);
+    for (unsigned i = 0; i < 3; i++) {
+        shell_connect(&c, &f, SHELL_IMAP);
+        shell_say(&c, "a LOGIN argon@dev.test wrong\r\n");
+        shell_expect(&c, "a NO [AUTHENTICATIONFAILED]");
+        shell_say(&c, "b LOGIN argon@dev.test secret\r\n");
+        shell_expect(&c, "b OK");
+        shell_hang_up(&c);
+    }
+    assert_int_equal(shell_metric(&f, "volary_password_hashes_total{result=\"computed\"}"), 3 + 1);
+    assert_int_equal(shell_metric(&f, "volary_password_hashes_total{result=\"remembered\"}"), 2);
+    shell_fixture_deinit(&f);
+}
+
+/* ---- the tarpit (promises 5.6) ---- */
+
+static void guess_twice(struct shell_client *c, const struct shell_fixture *f)
+{
+    shell_connect(c, f, SHELL_IMAPS);
+    shell_handshake(c, f, 0);
+    shell_expect(c, "ready");
+    shell_say(c, "a LOGIN dev@dev.test wrong\r\n");
+    shell_expect(c, "a NO [AUTHENTICATIONFAILED]"); /* anyone mistypes once */
+    shell_say(c, "b LOGIN dev@dev.test wrong\r\n");
+}
+
+static void wait_for_tarpit(const struct shell_fixture *f, uint64_t count)
+{
+    for (int i = 0; shell_metric(f, "volary_tarpit_connections") != count; i++) {
+        assert_true(i < SHELL_WAIT_MS);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void p18_a_full_tarpit_closes_at_once(void **state)
+{
+    const struct shell_options options = {
+        .loops_count = 2, .is_untrusted = true, .tarpit_max = 2, .auth_delay_ms = 3600 * 1000};
+    struct shell_fixture f;
+    struct shell_client held[2];
+    struct shell_client c;
+    (void)state;
+    shell_fixture_init(&f, &options);
+    guess_twice(&held[0], &f);
+    guess_twice(&held[1], &f);
+    wait_for_tarpit(&f, 2);
+    guess_twice(&c, &f);
+    shell_expect(&c, "* BYE [LIMIT]");
+    shell_expect_end(&c);
+    shell_hang_up(&c);
+    shell_hang_up(&held[0]); /* gives its place back */
+    wait_for_tarpit(&f, 1);
+    guess_twice(&c, &f);
+    wait_for_tarpit(&f, 2);
+    shell_hang_up(&c);
+    shell_hang_up(&held[1]);
+    wait_for_tarpit(&f, 0);
+    shell_fixture_deinit(&f);
+}
+
 /* ---- memory: design 11 ---- */
 
 /* A test of many clients says so when the machine does not allow them. */
@@ -864,6 +931,8 @@ int main(void)
         cmocka_unit_test(connections_over_a_limit_are_refused_in_words),
         cmocka_unit_test(accepting_goes_on_when_descriptors_are_back),
         cmocka_unit_test(chosen_passwords_are_hashed_in_the_pool),
+        cmocka_unit_test(a5_right_passwords_are_remembered_and_wrong_ones_are_not),
+        cmocka_unit_test(p18_a_full_tarpit_closes_at_once),
         cmocka_unit_test(idle_connections_are_small),
         cmocka_unit_test(large_bodies_leave_nothing_behind),
         cmocka_unit_test(more_idlers_than_a_link_has_calls),

@@ -146,6 +146,7 @@ struct vy_err sasl_new(const struct sasl_peer *peer, struct sasl_exchange **out)
         .tls = peer->is_secured ? text_for_link(peer->tls.info) : vy_bytes(NULL, 0),
         .user_agent = text_for_link(peer->user_agent),
         .trace_id = vy_bytes(x->trace_id, sizeof(x->trace_id)),
+        .is_trusted = peer->is_trusted,
     };
     x->request.context = &x->context;
     *out = x;
@@ -217,6 +218,7 @@ struct sasl_step sasl_step_hash(struct sasl_exchange *x, const struct login_repl
         .argon2_memory_kib = reply->argon2_memory_kib,
         .argon2_passes = reply->argon2_passes,
         .argon2_lanes = reply->argon2_lanes,
+        .argon2_cache_key = reply->argon2_cache_key,
     };
 }
 

@@ -31,7 +31,7 @@ enum sasl_result {
     SASL_RESULT_OK,
     SASL_RESULT_REFUSED,      /* whatever the reason */
     SASL_RESULT_DISABLED,     /* right password; `text` says why */
-    SASL_RESULT_LIMITED,      /* `retry_after_ms` */
+    SASL_RESULT_LIMITED,      /* told no earlier than `retry_after_ms` from now */
     SASL_RESULT_UNAVAILABLE,  /* meta could not be asked: not the client's fault */
     SASL_RESULT_SYNTAX,       /* bad base64, bad message, line too long */
     SASL_RESULT_CANCELLED,    /* the client sent "*" */
@@ -67,6 +67,7 @@ struct sasl_step {
     uint32_t argon2_memory_kib;
     uint32_t argon2_passes;
     uint32_t argon2_lanes;
+    struct vy_bytes argon2_cache_key; /* what the result may be remembered by */
     struct sasl_done done;
 };
 

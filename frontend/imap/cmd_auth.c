@@ -100,6 +100,7 @@ static void start_hash(struct imap_session *s, const struct sasl_step *step)
     item->action.argon2_memory_kib = step->argon2_memory_kib;
     item->action.argon2_passes = step->argon2_passes;
     item->action.argon2_lanes = step->argon2_lanes;
+    item->action.argon2_cache_key = step->argon2_cache_key;
     s->run.call_id = item->action.call_id;
 }
 
@@ -148,6 +149,18 @@ static bool is_failed_guess(enum sasl_result result)
            result == SASL_RESULT_LIMITED;
 }
 
+/* Of all connections as meta counts them, and of this one. */
+static uint64_t answer_delay_ms(const struct imap_session *s, const struct sasl_done *done)
+{
+    const uint64_t limit_ms = done->result == SASL_RESULT_LIMITED ? done->retry_after_ms : 0;
+    if (!is_failed_guess(done->result) || s->login_failures <= LOGIN_FREE_FAILURES ||
+        s->login_failures >= LOGIN_FAILURES_MAX || s->peer.is_trusted) {
+        return limit_ms;
+    }
+    return VY_MAX(limit_ms,
+                  (uint64_t)s->limits->auth_delay_ms * (s->login_failures - LOGIN_FREE_FAILURES));
+}
+
 static void end_refused(struct imap_session *s, const struct sasl_done *done)
 {
     const char *text = sasl_result_text(done->result);
@@ -165,12 +178,15 @@ static void end_refused(struct imap_session *s, const struct sasl_done *done)
         imap_end_no(s, sasl_result_imap_code(done->result), text);
     }
     s->login_failures++;
-    if (is_failed_guess(done->result) && s->login_failures > LOGIN_FREE_FAILURES &&
-        s->login_failures < LOGIN_FAILURES_MAX && !s->peer.is_trusted) {
-        const uint64_t failures = s->login_failures - LOGIN_FREE_FAILURES;
-        s->run.hold_ms = s->base.now_ms + s->limits->auth_delay_ms * failures;
+    const uint64_t delay_ms = answer_delay_ms(s, done);
+    if (delay_ms > 0 && s->base.is_tarpit_full) {
+        vy_buf_append_cstr(&s->out, "* BYE [LIMIT] Too many refused logins at once\r\n");
+        s->run.closes = true;
+    } else if (delay_ms > 0) {
+        s->run.hold_ms = s->base.now_ms + delay_ms;
+        s->base.is_held = true;
     }
-    if (s->login_failures >= LOGIN_FAILURES_MAX) {
+    if (s->login_failures >= LOGIN_FAILURES_MAX && !s->run.closes) {
         vy_buf_append_cstr(&s->out, "* BYE Too many failed logins\r\n");
         s->run.closes = true;
     }

@@ -237,6 +237,7 @@ bool imap_run_complete(struct imap_session *s)
     if (s->run.hold_ms > s->base.now_ms && !s->is_draining) {
         return false; /* the answer to a failed sign-in takes its time (5.6) */
     }
+    s->base.is_held = false;
     if (wants_sync(s)) {
         s->run.is_synced = true;
         imap_sync_start(s);

@@ -44,10 +44,13 @@ static uint64_t count_failure(struct smtp_session *s, const struct sasl_done *do
              VY_CSTR("auth.result", sasl_result_name(done->result)));
     s->auth_failures += is_failed_guess(done->result);
     s->junk_count += !is_failed_guess(done->result);
+    /* Of all connections as meta counts them, and of this one. */
+    const uint64_t limit_ms = done->result == SASL_RESULT_LIMITED ? done->retry_after_ms : 0;
     if (s->auth_failures <= AUTH_FREE_FAILURES || smtp_is_lenient(s)) {
-        return 0;
+        return limit_ms;
     }
-    return (uint64_t)s->limits->auth_delay_ms * (s->auth_failures - AUTH_FREE_FAILURES);
+    return VY_MAX(limit_ms,
+                  (uint64_t)s->limits->auth_delay_ms * (s->auth_failures - AUTH_FREE_FAILURES));
 }
 
 static void reply_result(struct smtp_session *s, const struct sasl_done *done)
@@ -96,6 +99,7 @@ static void start_hash(struct smtp_session *s, const struct sasl_step *step)
         .argon2_memory_kib = step->argon2_memory_kib,
         .argon2_passes = step->argon2_passes,
         .argon2_lanes = step->argon2_lanes,
+        .argon2_cache_key = step->argon2_cache_key,
     };
     s->has_lookup = true;
     smtp_move(s, SMTP_STATE_LOOKUP);

@@ -41,6 +41,7 @@ void smtp_move(struct smtp_session *s, enum smtp_state next)
 {
     VY_ASSERT((smtp_state_next[s->state] & (1U << next)) != 0);
     s->state = next;
+    s->base.is_held = next == SMTP_STATE_DELAY;
     check_invariant(s);
 }
 
@@ -118,6 +119,9 @@ void smtp_command_done(struct smtp_session *s, uint64_t delay_ms)
     note_ended(s);
     if (s->is_draining) {
         say_goodbye(s);
+    } else if (delay_ms > 0 && s->base.is_tarpit_full) {
+        smtp_reply(s, "421 4.7.0", "Too many refused commands at once, closing");
+        smtp_close(s, "no place in the tarpit");
     } else if (delay_ms > 0) {
         smtp_wait(s, SMTP_STATE_DELAY, delay_ms);
     } else {

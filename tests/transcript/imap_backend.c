@@ -90,7 +90,10 @@ static struct vy_err answer_login(struct backend *b, const struct login_request 
     reply->result = LOGIN_RESULT_REFUSED;
     if (vy_bytes_equal(name, VY_LIT("argon@dev.test"))) {
         const bool is_second = request->argon2_tag.len == 32;
-        reply->result = is_second ? LOGIN_RESULT_OK : LOGIN_RESULT_NEED_ARGON2;
+        reply->result = !is_second ? LOGIN_RESULT_NEED_ARGON2
+                        : is_right ? LOGIN_RESULT_OK
+                                   : LOGIN_RESULT_REFUSED;
+        reply->argon2_cache_key = VY_LIT("argon, epoch 1");
         reply->salt = VY_LIT("0123456789abcdef");
         reply->argon2_memory_kib = 64;
         reply->argon2_passes = 1;

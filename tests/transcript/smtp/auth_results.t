@@ -11,7 +11,11 @@ C: AUTH PLAIN AGRpc2FibGVkQGRldi50ZXN0AHdyb25n
 S: 535 5.7.8 Authentication credentials invalid
 C: AUTH PLAIN AGRpc2FibGVkQGRldi50ZXN0AHNlY3JldA==
 S: 525 5.7.13 Ask the desk
+# "limited" is told as late as meta says.
 C: AUTH PLAIN AGxpbWl0ZWRAZGV2LnRlc3QAc2VjcmV0
-S: 454 4.7.0 <any>
+tick 999
+S- 454
+tick 1
+S: 454 4.7.0 Too many sign-in attempts<any>
 C: AUTH PLAIN AGRvd25AZGV2LnRlc3QAc2VjcmV0
 S: 454 4.7.0 <any>
