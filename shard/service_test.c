@@ -791,6 +791,23 @@ static void a_fence_ends_sessions_at_once(void **state)
     assert_int_equal(list().mailboxes_count, 6);
 }
 
+/* The fence came from meta's leader, and then nobody of meta can be asked: the log knows enough. */
+static void a_fence_holds_without_meta(void **state)
+{
+    (void)state;
+    const struct account_fence_request fence = {.account_id = ADA, .account_epoch = 2};
+    const struct mailbox_list_request request = {.actor = ada};
+    struct account_fence_reply reply;
+
+    list();
+    must(METHOD_SHARD_ACCOUNT_FENCE, &fence, &reply);
+    s->is_meta_away = true;
+    const unsigned before = s->key_requests;
+    assert_int_equal(ask(METHOD_SHARD_MAILBOX_LIST, &request, NULL), VY_CODE_STALE);
+    assert_int_equal(create("Work"), VY_CODE_STALE);
+    assert_int_equal(s->key_requests, before);
+}
+
 static void an_erased_account_is_gone(void **state)
 {
     (void)state;
@@ -895,6 +912,7 @@ int main(void)
         T(a_feed_too_far_behind_ends),
         T(a_changed_account_is_asked_for_anew),
         T(a_fence_ends_sessions_at_once),
+        T(a_fence_holds_without_meta),
         T(an_erased_account_is_gone),
         T(quota_is_told_and_kept),
         T(calls_open_at_the_end_are_answered),

@@ -178,6 +178,10 @@ static void local_account_key(void *meta, uint64_t account_id, shard_meta_key_fn
     uint8_t wrapped[WRAPPED_KEY_BYTES];
 
     local->key_requests++;
+    if (local->is_meta_away) {
+        done(arg, vy_error(VY_CODE_UNAVAILABLE, "meta is away"), NULL);
+        return;
+    }
     if (account_id == local->unknown_account_id) {
         done(arg, vy_error(VY_CODE_NOT_FOUND, "no such account"), NULL);
         return;

@@ -42,6 +42,7 @@ struct shard_local {
     enum vy_code fail_next_propose; /* OK: no fault; UNKNOWN: applied, but not told */
     uint64_t quota_bytes;           /* what meta says of accounts */
     uint64_t unknown_account_id;    /* meta does not know this one */
+    bool is_meta_away;              /* nobody is known */
     unsigned key_requests;
 };
 
