@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The admin API on its sockets: who may call, and the way of a call to its handler and back. */
 #include "meta/role_private.h"
+#include "proto/admin_text.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -66,7 +67,7 @@ static void fail_not_leader(struct admin_answer *answer, struct vy_err err)
 {
     const char *hint = meta_leader_hint(answer->face->meta);
     char text[MESSAGE_BYTES_MAX];
-    (void)snprintf(text, sizeof(text), "this member does not lead; %s%s",
+    (void)snprintf(text, sizeof(text), ADMIN_TEXT_NOT_LEADER "; %s%s",
                    hint == NULL ? "no leader is known yet, try again" : "the leader is ",
                    hint == NULL ? "" : hint);
     grpc_call_fail(answer->call, err, text);

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/secret.h"
+#include "proto/admin_text.h"
 #include "proto/grpc_client.h"
 #include <limits.h>
 #include <poll.h>
@@ -115,9 +116,16 @@ static struct vy_err open_server(struct ctl_client *client, uint32_t left_ms, st
     return client->open != NULL ? vy_ok() : grpc_client_open(&config, &client->open, why);
 }
 
-/* True: the server was reached. */
-static bool ask_server(struct ctl_client *client, const char *path, struct vy_bytes request,
-                       uint32_t left_ms, struct ctl_answer *out)
+/* What came of a try, worst first. */
+enum heard {
+    HEARD_NOTHING,  /* not reached */
+    HEARD_REFERRAL, /* another server has the answer */
+    HEARD_SILENCE,  /* reached, and then no answer: the outcome is not known */
+    HEARD_WORDS     /* the server's own answer */
+};
+
+static enum heard ask_server(struct ctl_client *client, const char *path, struct vy_bytes request,
+                             uint32_t left_ms, struct ctl_answer *out)
 {
     vy_buf_reset(&out->reply);
     vy_buf_reset(&out->message);
@@ -130,8 +138,10 @@ static bool ask_server(struct ctl_client *client, const char *path, struct vy_by
                                &out->message);
     }
     if (!vy_failed(err)) {
-        vy_buf_consume(&out->message, prefix); /* the server's own words */
-        return true;
+        vy_buf_consume(&out->message, prefix);
+        return vy_bytes_starts_with(vy_buf_bytes(&out->message), VY_LIT(ADMIN_TEXT_NOT_LEADER))
+                   ? HEARD_REFERRAL
+                   : HEARD_WORDS;
     }
     if (vy_buf_len(&out->message) == prefix) {
         vy_buf_printf(&out->message, "%s%s%s", err.what == NULL ? vy_code_text(err.code) : err.what,
@@ -140,7 +150,7 @@ static bool ask_server(struct ctl_client *client, const char *path, struct vy_by
     out->status = vy_code_grpc_status(err.code);
     grpc_client_free(client->open);
     client->open = NULL;
-    return is_open;
+    return is_open ? HEARD_SILENCE : HEARD_NOTHING;
 }
 
 /* ---- all of them ---- */
@@ -159,7 +169,8 @@ static void go_to_next(struct ctl_client *client)
     client->next = (client->next + 1) % client->server_count;
 }
 
-/* Words of a server that answered say more than a refused connection to another one. */
+/* Words of a server that answered say more than a refused connection to another one, or than a last
+ * try that the time did not suffice for. */
 static void keep_answer(struct ctl_answer *out, struct ctl_answer *answer, bool is_better)
 {
     if (is_better || !is_worth_repeating(answer->status)) {
@@ -170,9 +181,9 @@ static void keep_answer(struct ctl_answer *out, struct ctl_answer *answer, bool 
     ctl_answer_deinit(answer);
 }
 
-/* True: *out is the answer. is_heard: set once a server was reached. */
+/* True: *out is the answer. best: the most that was heard so far. */
 static bool ask_round(struct ctl_client *client, const char *path, struct vy_bytes request,
-                      uint64_t deadline_ms, bool *is_heard, struct ctl_answer *out)
+                      uint64_t deadline_ms, enum heard *best, struct ctl_answer *out)
 {
     for (size_t i = 0; i < client->server_count; i++) {
         struct ctl_answer answer;
@@ -181,10 +192,10 @@ static bool ask_round(struct ctl_client *client, const char *path, struct vy_byt
             return true; /* with what the last one said */
         }
         ctl_answer_init(&answer);
-        const bool is_reached = ask_server(
+        const enum heard heard = ask_server(
             client, path, request, (uint32_t)VY_MIN(deadline_ms - now_ms, ATTEMPT_MS), &answer);
-        keep_answer(out, &answer, is_reached || !*is_heard);
-        *is_heard = *is_heard || is_reached;
+        keep_answer(out, &answer, heard >= *best);
+        *best = VY_MAX(*best, heard);
         if (!is_worth_repeating(out->status)) {
             return true;
         }
@@ -198,10 +209,10 @@ void ctl_client_call(struct ctl_client *client, const struct vy_pb_method *metho
 {
     const uint64_t deadline_ms = vy_clock_mono_ms(client->config.clock) + client->config.timeout_ms;
     char path[PATH_BYTES_MAX];
-    bool is_heard = false;
+    enum heard best = HEARD_NOTHING;
     (void)snprintf(path, sizeof(path), "/%s/%s", method->service, method->method);
-    for (unsigned round = 0; is_heard || round < UNHEARD_ROUNDS; round++) {
-        if (ask_round(client, path, request, deadline_ms, &is_heard, out)) {
+    for (unsigned round = 0; best != HEARD_NOTHING || round < UNHEARD_ROUNDS; round++) {
+        if (ask_round(client, path, request, deadline_ms, &best, out)) {
             return;
         }
         (void)poll(NULL, 0, PAUSE_MS);
