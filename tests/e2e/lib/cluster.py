@@ -128,10 +128,11 @@ class Sender(threading.Thread):
 
 class ClusterCase(unittest.TestCase):
     """One cluster for the tests of a class: two groups of three, two frontends, an account in each group."""
+    make_cluster = Cluster
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster()
+        cls.cluster = cls.make_cluster()
         cls.addClassCleanup(cls.cluster.run, "down")
         cls.cluster.run("up")
         cls.cluster.ctl("domain", "create", "dev.test")
