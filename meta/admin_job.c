@@ -11,8 +11,8 @@ static struct vy_bytes participant(enum erase_step step)
     switch (step) {
     case ERASE_STEP_GROUP:
         return VY_LIT("group of the account");
-    case ERASE_STEP_KEYS:
-        return VY_LIT("key files of meta's leader");
+    case ERASE_STEP_MEMBERS:
+        return VY_LIT("files of all members");
     case ERASE_STEP_CERTIFICATE:
         return VY_LIT("certificate");
     case ERASE_STEP_NONE:
@@ -27,6 +27,36 @@ static struct vy_bytes step_state(const struct erase_step_row *step)
         return VY_LIT("done");
     }
     return step->error.len > 0 ? VY_LIT("failed") : VY_LIT("pending");
+}
+
+static struct vy_err fill_member(struct vy_arena *arena, const struct erase_member_row *member,
+                                 struct admin_job_step *out)
+{
+    const char *text =
+        member->group_id == 0
+            ? vy_arena_printf(arena, "meta, member %.*s", VY_PRI(member->node))
+            : vy_arena_printf(arena, "group %llu, member %.*s",
+                              (unsigned long long)member->group_id, VY_PRI(member->node));
+    if (text == NULL) {
+        return vy_error(VY_CODE_LIMIT, "memory for steps");
+    }
+    *out = (struct admin_job_step){.participant = vy_cstr(text),
+                                   .state = member->done_ms != 0   ? VY_LIT("done")
+                                            : member->left_ms != 0 ? VY_LIT("left")
+                                                                   : VY_LIT("pending"),
+                                   .error = member->note,
+                                   .done_ms = member->done_ms};
+    return vy_ok();
+}
+
+/* Behind the step in which they are asked. */
+static struct vy_err fill_members(struct vy_arena *arena, const struct job_row *row,
+                                  struct admin_job_step *steps, size_t *count)
+{
+    for (size_t i = 0; i < row->members_count; i++) {
+        VY_TRY(fill_member(arena, &row->members[i], &steps[(*count)++]));
+    }
+    return vy_ok();
 }
 
 static struct vy_bytes job_state(const struct job_row *row, const struct erase_step_row *next)
@@ -45,25 +75,32 @@ static struct vy_err fill_job(struct vy_arena *arena, const struct job_row *row,
 {
     const struct erase_step_row *next = NULL;
     struct admin_job_step *steps =
-        VY_ARENA_ARRAY(arena, row->steps_count + 1, struct admin_job_step);
+        VY_ARENA_ARRAY(arena, row->steps_count + row->members_count + 1, struct admin_job_step);
+    size_t count = 0;
     if (steps == NULL) {
         return vy_error(VY_CODE_LIMIT, "memory for steps");
     }
     for (size_t i = 0; i < row->steps_count; i++) {
-        steps[i] = (struct admin_job_step){.participant = participant(row->steps[i].step),
-                                           .state = step_state(&row->steps[i]),
-                                           .error = row->steps[i].error,
-                                           .done_ms = row->steps[i].done_ms,
-                                           .failed_count = row->steps[i].failed_count};
+        steps[count++] = (struct admin_job_step){.participant = participant(row->steps[i].step),
+                                                 .state = step_state(&row->steps[i]),
+                                                 .error = row->steps[i].error,
+                                                 .done_ms = row->steps[i].done_ms,
+                                                 .failed_count = row->steps[i].failed_count};
         if (next == NULL && row->steps[i].done_ms == 0) {
             next = &row->steps[i];
+        }
+        if (row->steps[i].step == ERASE_STEP_MEMBERS) {
+            VY_TRY(fill_members(arena, row, steps, &count));
         }
     }
     *out = (struct admin_job){.kind = VY_LIT("erase-account"),
                               .state = job_state(row, next),
                               .created_ms = row->created_ms,
                               .finished_ms = row->finished_ms,
-                              .steps_count = row->steps_count,
+                              .completed_ms = row->completed_ms,
+                              .pending_members =
+                                  row->finished_ms == 0 ? 0 : (uint32_t)erase_pending_members(row),
+                              .steps_count = count,
                               .steps = steps,
                               .error = next == NULL ? vy_bytes(NULL, 0) : next->error};
     VY_TRY(admin_text_u64(arena, row->id, &out->id));

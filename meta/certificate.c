@@ -3,12 +3,8 @@
 
 #include "base/codec.h"
 #include "base/secret.h"
+#include "meta/erase.h"
 #include <openssl/evp.h>
-
-#define SIGNATURE_BYTES 64U
-#define PUBLIC_KEY_BYTES 32U
-#define FORMAT "volary-erasure-1"
-#define SIGNATURE_MARK VY_LIT(",\"signature\":\"")
 
 /* ---- the key ---- */
 
@@ -21,28 +17,29 @@ static EVP_PKEY *derive_key(const struct cluster_key *key, struct vy_bytes clust
     return pkey;
 }
 
-static bool sign(EVP_PKEY *pkey, struct vy_bytes text, uint8_t out[SIGNATURE_BYTES])
+static bool sign(EVP_PKEY *pkey, struct vy_bytes text, uint8_t out[CERTIFICATE_SIGNATURE_BYTES])
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    size_t len = SIGNATURE_BYTES;
+    size_t len = CERTIFICATE_SIGNATURE_BYTES;
     const bool is_signed = context != NULL &&
                            EVP_DigestSignInit(context, NULL, NULL, NULL, pkey) == 1 &&
                            EVP_DigestSign(context, out, &len, text.data, text.len) == 1;
     EVP_MD_CTX_free(context);
-    return is_signed && len == SIGNATURE_BYTES;
+    return is_signed && len == CERTIFICATE_SIGNATURE_BYTES;
 }
 
-static bool is_signed_by(EVP_PKEY *pkey, struct vy_bytes text, struct vy_bytes signature)
+struct vy_err certificate_public_key(const struct cluster_key *key, struct vy_bytes cluster_id,
+                                     uint8_t out[CERTIFICATE_KEY_BYTES])
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    const bool is_good =
-        context != NULL && EVP_DigestVerifyInit(context, NULL, NULL, NULL, pkey) == 1 &&
-        EVP_DigestVerify(context, signature.data, signature.len, text.data, text.len) == 1;
-    EVP_MD_CTX_free(context);
-    return is_good;
+    EVP_PKEY *pkey = derive_key(key, cluster_id);
+    size_t len = CERTIFICATE_KEY_BYTES;
+    const bool is_made = pkey != NULL && EVP_PKEY_get_raw_public_key(pkey, out, &len) == 1 &&
+                         len == CERTIFICATE_KEY_BYTES;
+    EVP_PKEY_free(pkey);
+    return is_made ? vy_ok() : vy_error(VY_CODE_INTERNAL, "public key of certificates");
 }
 
-/* ---- writing: numbers, hex and literals only, so nothing needs escaping ---- */
+/* ---- writing: numbers, hex, literals and cleaned names only, so nothing needs escaping ---- */
 
 static void append_hex(struct vy_buf *out, const char *name, struct vy_bytes bytes)
 {
@@ -51,56 +48,131 @@ static void append_hex(struct vy_buf *out, const char *name, struct vy_bytes byt
     vy_buf_append_byte(out, '"');
 }
 
-static void append_done(struct vy_buf *out, const struct certificate_facts *facts)
+/* Names of nodes and notes of ours. */
+static void append_clean(struct vy_buf *out, struct vy_bytes text)
 {
-    vy_buf_printf(out,
-                  ",\"done\":["
-                  "\"meta: credentials, wrapped key, sign-in records and address deleted, by a "
-                  "committed entry\","
-                  "\"group %llu: all rows of the account deleted, key dropped from memory, "
-                  "sessions ended, by a committed entry\","
-                  "\"meta member %016llx: files of wrapped keys rewritten without the key\"]",
-                  (unsigned long long)facts->group_id, (unsigned long long)facts->member_id);
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t c = text.data[i];
+        vy_buf_append_byte(out, c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c);
+    }
 }
 
-/* What this version does not do is said here, not left out. */
-static void append_pending(struct vy_buf *out, const struct certificate_facts *facts)
+static void append_text(struct vy_buf *out, bool *is_first, struct vy_bytes text)
 {
-    vy_buf_append_cstr(
-        out, ",\"pending\":["
-             "\"raft log of meta, all members: the entry that made the account holds its key, "
-             "wrapped by the cluster key, until the log is cut; this version does not cut it\"");
-    if (facts->member_count > 1) {
-        vy_buf_printf(out,
-                      ",\"the %zu other members of meta: the wrapped key in store files until they "
-                      "are compacted\"",
-                      facts->member_count - 1);
+    vy_buf_append_cstr(out, *is_first ? "\"" : ",\"");
+    append_clean(out, text);
+    vy_buf_append_byte(out, '"');
+    *is_first = false;
+}
+
+static void append_whom(struct vy_buf *out, const struct erase_member_row *member)
+{
+    if (member->group_id == 0) {
+        vy_buf_append_cstr(out, "meta, member ");
+    } else {
+        vy_buf_printf(out, "group %llu, member ", (unsigned long long)member->group_id);
     }
+    append_clean(out, member->node);
+    vy_buf_printf(out, " (%016llx): ", (unsigned long long)member->member_id);
+}
+
+static void append_member(struct vy_buf *out, bool *is_first, const struct erase_member_row *member)
+{
+    vy_buf_append_cstr(out, *is_first ? "\"" : ",\"");
+    append_whom(out, member);
+    if (member->done_ms != 0) {
+        vy_buf_printf(out,
+                      "raft log cut behind the erasure, tables rewritten without the account, old "
+                      "files removed (%llu)",
+                      (unsigned long long)member->done_ms);
+    } else {
+        append_clean(out, member->note.len > 0 ? member->note : VY_LIT("not heard of yet"));
+    }
+    vy_buf_append_byte(out, '"');
+    *is_first = false;
+}
+
+static void append_members(struct vy_buf *out, const struct job_row *job, bool is_done,
+                           bool is_left)
+{
+    bool is_first = !is_done; /* "done" goes on behind its first sentences */
+    for (size_t i = 0; i < job->members_count; i++) {
+        const struct erase_member_row *member = &job->members[i];
+        if ((member->done_ms != 0) == is_done && (member->left_ms != 0) == is_left) {
+            append_member(out, &is_first, member);
+        }
+    }
+}
+
+static void append_done(struct vy_buf *out, const struct certificate_facts *facts)
+{
+    bool is_first = true;
+    vy_buf_append_cstr(out, ",\"done\":[");
+    append_text(out, &is_first,
+                VY_LIT("the key that seals the account's content: its only stored form, wrapped, "
+                       "deleted by a committed entry of meta; wiped from the memory of the group's "
+                       "members"));
+    append_text(out, &is_first,
+                VY_LIT("meta: credentials, sign-in records and answers to repeated requests "
+                       "deleted, the address retired, by the same entry"));
     vy_buf_printf(out,
-                  ",\"group %llu, all members: content sealed under the account's key in the raft "
-                  "log until it is cut, and in store files until they are compacted\","
-                  "\"members that were down: the same entries erase there before they serve\","
-                  "\"copies of data directories made by hand: not known here\"]",
+                  ",\"group %llu: all rows of the account deleted and its sessions ended, by a "
+                  "committed entry\"",
                   (unsigned long long)facts->group_id);
+    append_members(out, facts->job, /* is_done = */ true, /* is_left = */ false);
+    vy_buf_append_cstr(out, "],\"pending\":[");
+    append_members(out, facts->job, /* is_done = */ false, /* is_left = */ false);
+    vy_buf_append_cstr(out, "],\"left\":[");
+    append_members(out, facts->job, /* is_done = */ false, /* is_left = */ true);
+    vy_buf_append_byte(out, ']');
+}
+
+/* What an erasure does not reach is said here, not left out. */
+static void append_remains(struct vy_buf *out)
+{
+    bool is_first = true;
+    vy_buf_append_cstr(out, ",\"remains\":[");
+    append_text(out, &is_first,
+                VY_LIT("bodies of mail in shared files of the group: sealed under the destroyed "
+                       "key, until these files are compacted"));
+    append_text(out, &is_first,
+                VY_LIT("the audit chain: records about the account sealed under the destroyed key; "
+                       "the record of this delete, with the account's number"));
+    append_text(out, &is_first,
+                VY_LIT("the address in meta's tables, as retired, so that nobody gets it by "
+                       "mistake"));
+    append_text(out, &is_first,
+                VY_LIT("copies of data directories made before: not known here; with one of meta's "
+                       "and the cluster key the mail in one of the group's can be opened"));
+    append_text(out, &is_first,
+                VY_LIT("blocks of storage devices that removed files have left: not overwritten"));
+    vy_buf_append_byte(out, ']');
 }
 
 static void append_body(struct vy_buf *out, const struct certificate_facts *facts)
 {
-    vy_buf_printf(out, "{\"format\":\"" FORMAT "\",\"intent\":\"%llu\",\"account_id\":\"%llu\"",
-                  (unsigned long long)facts->job->id, (unsigned long long)facts->job->account_id);
-    append_hex(out, "account_sha256", facts->job->address_sha256);
+    const struct job_row *job = facts->job;
+    vy_buf_printf(out,
+                  "{\"format\":\"" CERTIFICATE_FORMAT
+                  "\",\"intent\":\"%llu\",\"serial\":%llu,\"account_id\":\"%llu\"",
+                  (unsigned long long)job->id, (unsigned long long)job->certificate_serial + 1,
+                  (unsigned long long)job->account_id);
+    append_hex(out, "account_sha256", job->address_sha256);
     append_hex(out, "cluster_id", facts->cluster_id);
-    vy_buf_printf(out, ",\"requested_ms\":%llu,\"erased_ms\":%llu",
-                  (unsigned long long)facts->job->created_ms, (unsigned long long)facts->now_ms);
+    vy_buf_printf(out, ",\"requested_ms\":%llu,\"erased_ms\":%llu,\"signed_ms\":%llu",
+                  (unsigned long long)job->created_ms,
+                  (unsigned long long)(job->finished_ms != 0 ? job->finished_ms : facts->now_ms),
+                  (unsigned long long)facts->now_ms);
+    vy_buf_printf(out, ",\"pending_members\":%zu", erase_pending_members(job));
     append_done(out, facts);
-    append_pending(out, facts);
+    append_remains(out);
 }
 
 static struct vy_err write_signed(EVP_PKEY *pkey, const struct certificate_facts *facts,
                                   struct vy_buf *out)
 {
-    uint8_t public_key[PUBLIC_KEY_BYTES];
-    uint8_t signature[SIGNATURE_BYTES];
+    uint8_t public_key[CERTIFICATE_KEY_BYTES];
+    uint8_t signature[CERTIFICATE_SIGNATURE_BYTES];
     size_t len = sizeof(public_key);
     const size_t start = vy_buf_len(out);
     if (EVP_PKEY_get_raw_public_key(pkey, public_key, &len) != 1) {
@@ -127,57 +199,10 @@ struct vy_err certificate_write(const struct cluster_key *key,
     return err;
 }
 
-/* ---- verifying ---- */
-
-/* The text of a member that was written above, so without escapes. */
-static struct vy_bytes member(struct vy_bytes text, struct vy_bytes mark)
-{
-    const size_t at = vy_bytes_find(text, mark, 0);
-    struct vy_bytes rest = at == SIZE_MAX ? vy_bytes(NULL, 0) : vy_bytes_from(text, at + mark.len);
-    return vy_bytes_cut(&rest, '"');
-}
-
-static bool ends_well(struct vy_bytes tail)
-{
-    return vy_bytes_equal(tail, VY_LIT("\"}")) || vy_bytes_equal(tail, VY_LIT("\"}\n")) ||
-           vy_bytes_equal(tail, VY_LIT("\"}\r\n"));
-}
-
-static struct vy_err check(EVP_PKEY *pkey, struct vy_bytes body, struct vy_bytes hex)
-{
-    struct vy_arena arena;
-    struct vy_bytes signature = {.len = 0};
-    vy_arena_init(&arena, 4096);
-    struct vy_err err = vy_hex_decode(&arena, hex, &signature);
-    if (vy_failed(err) || signature.len != SIGNATURE_BYTES) {
-        err = vy_error(VY_CODE_SYNTAX, "the signature is no Ed25519 signature");
-    } else if (!is_signed_by(pkey, body, signature)) {
-        err = vy_error(VY_CODE_AUTH, "the signature does not fit: altered, or of another cluster");
-    }
-    vy_arena_deinit(&arena);
-    return err;
-}
-
 struct vy_err certificate_verify(const struct cluster_key *key, struct vy_bytes cluster_id,
                                  struct vy_bytes text, struct certificate_claims *out)
 {
-    const size_t at = vy_bytes_find(text, SIGNATURE_MARK, 0);
-    if (at == SIZE_MAX || !vy_bytes_starts_with(text, VY_LIT("{\"format\":\"" FORMAT "\","))) {
-        return vy_error(VY_CODE_SYNTAX, "this is no certificate of erasure");
-    }
-    const struct vy_bytes body = vy_bytes_slice(text, 0, at);
-    const struct vy_bytes rest = vy_bytes_from(text, at + SIGNATURE_MARK.len);
-    const struct vy_bytes hex = vy_bytes_slice(rest, 0, 2U * SIGNATURE_BYTES);
-    if (!ends_well(vy_bytes_from(rest, hex.len))) {
-        return vy_error(VY_CODE_SYNTAX, "the certificate is cut, or something follows it");
-    }
-    EVP_PKEY *pkey = derive_key(key, cluster_id);
-    const struct vy_err err =
-        pkey == NULL ? vy_error(VY_CODE_INTERNAL, "key of certificates") : check(pkey, body, hex);
-    EVP_PKEY_free(pkey);
-    if (!vy_failed(err)) {
-        *out = (struct certificate_claims){.job_id = member(body, VY_LIT("\"intent\":\"")),
-                                           .account_id = member(body, VY_LIT("\"account_id\":\""))};
-    }
-    return err;
+    uint8_t public_key[CERTIFICATE_KEY_BYTES];
+    VY_TRY(certificate_public_key(key, cluster_id, public_key));
+    return certificate_check(vy_bytes(public_key, sizeof(public_key)), text, out);
 }

@@ -325,6 +325,23 @@ static void del1_the_same_operation_is_done_once(void **state)
     assert_int_equal(account_row(f, f->id).state, ACCOUNT_STATE_ERASED);
 }
 
+static void p8_the_answers_about_an_account_go_with_it(void **state)
+{
+    struct fixture *f = *state;
+    const struct admin_write_options write = {.operation_id = VY_LIT("op-create")};
+    const struct admin_create_account_request request = {.account = VY_LIT("bob@d.test"),
+                                                         .write = &write};
+    struct admin_create_account_reply reply;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AccountService", "CreateAccount", &request, &reply)));
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AccountService", "CreateAccount", &request, &reply)));
+    assert_true(reply.password.len > 0); /* told once more */
+    must_delete(f, "bob@d.test");
+    expect(f, meta_local_admin(f->local, "AccountService", "CreateAccount", &request, &reply),
+           VY_CODE_EXISTS, "deleted account");
+}
+
 static void del3_validate_only_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -505,6 +522,113 @@ static void the_delete_stays_in_the_chain_with_its_reason_but_no_name(void **sta
     assert_true(check.intact);
 }
 
+/* ---- members (DEL-8, F22) ---- */
+
+static uint64_t group_of_ada(struct fixture *f)
+{
+    const struct admin_get_account_request request = {.account = VY_LIT("ada@d.test")};
+    struct admin_account account;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AccountService", "GetAccount", &request, &account)));
+    return account.group_id;
+}
+
+static void add_shard(struct fixture *f, const char *node, uint64_t group_id)
+{
+    const struct node_register_request request = {.group_id = group_id,
+                                                  .member_id = 71,
+                                                  .role = VY_LIT("shard"),
+                                                  .node = vy_cstr(node),
+                                                  .link_address = VY_LIT("tcp://127.0.0.1:1"),
+                                                  .incarnation = 1};
+    struct node_register_reply reply;
+    assert_false(
+        vy_failed(meta_local_call(f->local, METHOD_META_NODE_REGISTER, &node_register_request_desc,
+                                  &request, &node_register_reply_desc, &reply)));
+}
+
+static const struct admin_job_step *find_step(const struct admin_job *job, const char *part)
+{
+    for (size_t i = 0; i < job->steps_count; i++) {
+        if (vy_bytes_find(job->steps[i].participant, vy_cstr(part), 0) != SIZE_MAX) {
+            return &job->steps[i];
+        }
+    }
+    fail_msg("no step %s", part);
+    return NULL;
+}
+
+static void expect_in(struct vy_bytes text, const char *part, bool is_there)
+{
+    assert_int_equal(vy_bytes_find(text, vy_cstr(part), 0) != SIZE_MAX, is_there);
+}
+
+static void f22_every_member_is_asked_until_it_is_clean(void **state)
+{
+    struct fixture *f = *state;
+    add_shard(f, "shard-a", group_of_ada(f));
+    f->local->member_answer = (struct account_expel_reply){.applied = true};
+    must_delete(f, "ada@d.test");
+    meta_local_run_ms(f->local, 20000); /* one that works is waited for */
+    assert_true(vy_bytes_equal(get_job(f, "1").state, VY_LIT("running")));
+    assert_int_equal(f->local->member_asked, 71);
+    f->local->member_answer.rewritten = true;
+    f->local->member_answer.log_cut = true;
+    const struct admin_job job = run_to_end(f, "1");
+    assert_int_equal(job.pending_members, 0);
+    assert_true(job.completed_ms > 0);
+    assert_true(vy_bytes_equal(find_step(&job, "shard-a")->state, VY_LIT("done")));
+    expect_in(job.certificate, "\"pending\":[]", true);
+    expect_in(job.certificate, "member shard-a (0000000000000047): raft log cut", true);
+}
+
+static void f22_a_member_that_is_away_is_pending_and_certified_when_it_is_back(void **state)
+{
+    struct fixture *f = *state;
+    add_shard(f, "shard-a", group_of_ada(f));
+    f->local->member_err = vy_error(VY_CODE_UNAVAILABLE, "down");
+    must_delete(f, "ada@d.test");
+    struct admin_job job = run_to_end(f, "1");
+    assert_int_equal(job.pending_members, 1);
+    assert_int_equal(job.completed_ms, 0);
+    assert_int_equal(account_row(f, f->id).state, ACCOUNT_STATE_ERASED);
+    const struct admin_job_step *step = find_step(&job, "shard-a");
+    assert_true(vy_bytes_equal(step->state, VY_LIT("pending")));
+    assert_true(vy_bytes_equal(step->error, VY_LIT("cannot be reached")));
+    expect_in(job.certificate, "\"serial\":1,", true);
+    expect_in(job.certificate, "member shard-a (0000000000000047): cannot be reached", true);
+    meta_local_set_leader(f->local, false); /* the next leader goes on with it */
+    f->local->member_err = vy_ok();
+    f->local->member_answer =
+        (struct account_expel_reply){.applied = true, .rewritten = true, .log_cut = true};
+    meta_local_set_leader(f->local, true);
+    meta_local_run_ms(f->local, 7000);
+    job = get_job(f, "1");
+    assert_int_equal(job.pending_members, 0);
+    assert_true(job.completed_ms > job.finished_ms);
+    expect_in(job.certificate, "\"serial\":2,", true);
+    expect_in(job.certificate, "\"pending\":[]", true);
+    assert_true(verify(f, job.certificate).valid);
+    f->local->member_asked = 0;
+    meta_local_run_ms(f->local, 20000);
+    assert_int_equal(f->local->member_asked, 0); /* nothing is left to ask */
+}
+
+static void f22_one_that_is_no_member_any_more_is_told_as_left(void **state)
+{
+    struct fixture *f = *state;
+    add_shard(f, "shard-a", group_of_ada(f));
+    f->local->member_err = vy_error(VY_CODE_UNAVAILABLE, "down");
+    must_delete(f, "ada@d.test");
+    (void)run_to_end(f, "1");
+    add_shard(f, "shard-a", f->fence.group_id + 1);
+    meta_local_run_ms(f->local, 7000);
+    const struct admin_job job = get_job(f, "1");
+    assert_int_equal(job.pending_members, 0);
+    assert_true(vy_bytes_equal(find_step(&job, "shard-a")->state, VY_LIT("left")));
+    expect_in(job.certificate, "\"left\":[\"group ", true);
+}
+
 static void jobs_are_listed_in_pages(void **state)
 {
     struct fixture *f = *state;
@@ -537,6 +661,7 @@ int main(void)
         TEST(p8_with_the_answer_nothing_lets_in_and_the_key_is_gone),
         TEST(p8_a_catch_all_does_not_get_the_mail_of_the_deleted),
         TEST(del1_the_same_operation_is_done_once),
+        TEST(p8_the_answers_about_an_account_go_with_it),
         TEST(del3_validate_only_changes_nothing),
         TEST(del4_the_address_is_kept_unused_and_then_a_new_account),
         TEST(del7_what_names_the_account_is_listed_or_left),
@@ -546,6 +671,9 @@ int main(void)
         TEST(del10_an_erased_account_is_erased_once_more_by_its_id),
         TEST(a_certificate_holds_byte_for_byte),
         TEST(the_delete_stays_in_the_chain_with_its_reason_but_no_name),
+        TEST(f22_every_member_is_asked_until_it_is_clean),
+        TEST(f22_a_member_that_is_away_is_pending_and_certified_when_it_is_back),
+        TEST(f22_one_that_is_no_member_any_more_is_told_as_left),
         TEST(jobs_are_listed_in_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,11 +6,8 @@
 #include "meta/erase.h"
 
 #include "meta/fsm_private.h"
+#include "replica/idem.h"
 #include <openssl/sha.h>
-
-/* In the order in which they are done. */
-const enum erase_step erase_steps[ERASE_STEP_COUNT] = {ERASE_STEP_GROUP, ERASE_STEP_KEYS,
-                                                       ERASE_STEP_CERTIFICATE};
 
 /* ---- rows: one handler per family, from the registry in tables.h ---- */
 
@@ -86,13 +83,36 @@ static struct vy_err erase_rows(struct erasure *erasure)
     return vy_ok();
 }
 
-/* ---- the intent ---- */
+/* ---- answers to repeated requests: they remember how a secret was made ---- */
 
-static struct vy_err put_job(struct fsm_step *step, const struct job_row *job)
+#define ANSWERS_MAX 4096U              /* of the last minutes; those behind expire */
+#define ANSWER_BYTES_MAX (256U * 1024) /* one, with all its names */
+
+struct answer_filter {
+    struct vy_arena arena; /* of one answer */
+    uint64_t account_id;
+};
+
+static bool is_answer_about(void *arg, struct vy_bytes bytes)
 {
-    const struct meta_key key = meta_key_job(job->id);
-    return fsm_put(step, META_FAMILY_JOB, meta_key_bytes(&key), &job_row_desc, job);
+    struct answer_filter *filter = arg;
+    struct operation_row row;
+    vy_arena_reset(&filter->arena);
+    const struct vy_err err = vy_pb_decode(&operation_row_desc, &filter->arena, bytes, &row);
+    return !vy_failed(err) && row.result != NULL && row.result->account_id == filter->account_id;
 }
+
+static void forget_answers(struct fsm_step *step, uint64_t account_id)
+{
+    static const uint8_t scope[] = {META_OPERATION_SCOPE};
+    struct answer_filter filter = {.account_id = account_id};
+    vy_arena_init(&filter.arena, ANSWER_BYTES_MAX);
+    idem_forget_matching(step->txn, vy_bytes(scope, sizeof(scope)), ANSWERS_MAX, is_answer_about,
+                         &filter);
+    vy_arena_deinit(&filter.arena);
+}
+
+/* ---- the intent ---- */
 
 static struct vy_err begin_job(struct fsm_step *step, const struct meta_account_row *account)
 {
@@ -111,7 +131,7 @@ static struct vy_err begin_job(struct fsm_step *step, const struct meta_account_
                                 .steps_count = ERASE_STEP_COUNT,
                                 .steps = steps};
     txn_put(step->txn, META_FAMILY_JOB, meta_key_bytes(&open), VY_LIT("1"));
-    return put_job(step, &job);
+    return erase_put_job(step, &job);
 }
 
 /* The account is none of its domain's, nor of the cluster's, any more. */
@@ -144,64 +164,7 @@ struct vy_err erase_begin(struct fsm_step *step, struct meta_account_row *accoun
                               .account = account,
                               .kept_until_ms = now_ms + VY_MIN(quarantine_ms, UINT64_MAX - now_ms)};
     VY_TRY(erase_rows(&erasure));
+    forget_answers(step, account->id);
     fsm_tell_account(step, account);
     return vy_ok();
-}
-
-/* ---- the steps ---- */
-
-enum erase_step erase_next_step(const struct job_row *job)
-{
-    for (size_t i = 0; i < job->steps_count; i++) {
-        if (job->steps[i].done_ms == 0) {
-            return job->steps[i].step;
-        }
-    }
-    return ERASE_STEP_NONE;
-}
-
-static struct vy_err finish(struct fsm_step *step, struct job_row *job)
-{
-    const struct meta_key open = meta_key_open_job(job->id);
-    struct meta_account_row account;
-    enum account_state to = ACCOUNT_STATE_NONE;
-    bool is_found = false;
-    job->finished_ms = step->entry->time_ms;
-    job->certificate = step->command->erase_step->certificate;
-    txn_delete(step->txn, META_FAMILY_JOB, meta_key_bytes(&open));
-    VY_TRY(account_get(&step->view, job->account_id, &account, &is_found));
-    if (!is_found || !lifecycle_next((enum account_state)account.state, LIFECYCLE_ERASED, &to)) {
-        return vy_error(VY_CODE_CORRUPT, "account of an erasure");
-    }
-    account.state = (uint32_t)to;
-    fsm_tell_account(step, &account);
-    return fsm_put_account(step, &account);
-}
-
-struct vy_err erase_apply_step(struct fsm_step *step)
-{
-    const struct cmd_erase_step *cmd = step->command->erase_step;
-    struct job_row job;
-    struct erase_step_row steps[ERASE_STEP_COUNT];
-    bool is_found = false;
-    size_t at = 0;
-    VY_TRY(job_get(&step->view, cmd->job_id, &job, &is_found));
-    while (at < job.steps_count && at < ERASE_STEP_COUNT && job.steps[at].done_ms != 0) {
-        at++;
-    }
-    if (!is_found || job.steps_count != ERASE_STEP_COUNT || at == ERASE_STEP_COUNT ||
-        job.steps[at].step != cmd->step) {
-        return fsm_refuse(step, META_OUTCOME_STALE, "the step is done, or not to be done yet");
-    }
-    for (size_t i = 0; i < ERASE_STEP_COUNT; i++) {
-        steps[i] = job.steps[i];
-    }
-    steps[at].error = cmd->error;
-    steps[at].failed_count += cmd->error.len > 0 ? 1 : 0;
-    steps[at].done_ms = cmd->error.len > 0 ? 0 : step->entry->time_ms;
-    job.steps = steps;
-    if (erase_next_step(&job) == ERASE_STEP_NONE) {
-        VY_TRY(finish(step, &job));
-    }
-    return put_job(step, &job);
 }

@@ -175,7 +175,7 @@ struct operation {
 
 static struct operation operation_of(const struct meta_command *command)
 {
-    struct operation operation = {.key = {'A'}};
+    struct operation operation = {.key = {META_OPERATION_SCOPE}};
     const struct vy_bytes id = command->operation_id;
     if (id.len == 0 || id.len > META_OPERATION_BYTES_MAX || command->validate_only) {
         return operation;

@@ -9,6 +9,8 @@
 #include "meta/directory.h"
 #include "meta/fsm.h"
 
+#define META_OPERATION_SCOPE 'A' /* in front of the operation ids among the idempotency keys */
+
 struct fsm_step {
     struct meta_fsm *fsm;
     struct txn *txn;
@@ -54,6 +56,7 @@ VY_CHECKED struct vy_err credential_put_new(struct fsm_step *step, struct meta_a
  * (account->job_id) that does the rest. */
 VY_CHECKED struct vy_err erase_begin(struct fsm_step *step, struct meta_account_row *account,
                                      uint64_t quarantine_ms);
+VY_CHECKED struct vy_err erase_put_job(struct fsm_step *step, const struct job_row *job);
 /* DEL-7: takes the account out of what names it, or refuses with the list of it. */
 VY_CHECKED struct vy_err references_drop(struct fsm_step *step,
                                          const struct meta_account_row *account, bool cascade);

@@ -2,11 +2,13 @@
 #include "meta/group.h"
 
 #include "base/assert.h"
+#include "meta/tables.h"
 #include <stdlib.h>
 
 struct replica_group {
     struct meta_group base;
-    struct replica *replica; /* borrowed */
+    struct replica *replica;   /* borrowed */
+    struct expeller *expeller; /* owned */
 };
 
 static struct replica *replica_of(struct meta_group *group)
@@ -37,12 +39,9 @@ static const struct store_reader *group_newest(struct meta_group *group)
     return store_newest(replica_store(replica_of(group)));
 }
 
-static struct vy_err group_compact(struct meta_group *group, unsigned family, struct vy_bytes from,
-                                   struct vy_bytes to)
+static void group_expel(struct meta_group *group, uint64_t account_id, struct expel_report *out)
 {
-    struct store *store = replica_store(replica_of(group));
-    VY_TRY(store_flush(store));
-    return store_compact(store, family, from, to);
+    expeller_ask(VY_CONTAINER_OF(group, struct replica_group, base)->expeller, account_id, out);
 }
 
 static bool group_is_leader(struct meta_group *group)
@@ -73,7 +72,9 @@ static size_t group_get_members(struct meta_group *group, struct replica_member 
 
 static void group_free(struct meta_group *group)
 {
-    free(VY_CONTAINER_OF(group, struct replica_group, base));
+    struct replica_group *of_replica = VY_CONTAINER_OF(group, struct replica_group, base);
+    expeller_free(of_replica->expeller);
+    free(of_replica);
 }
 
 static const struct meta_group_ops replica_group_ops = {
@@ -81,7 +82,7 @@ static const struct meta_group_ops replica_group_ops = {
     .barrier = group_barrier,
     .snapshot = group_snapshot,
     .newest = group_newest,
-    .compact = group_compact,
+    .expel = group_expel,
     .is_leader = group_is_leader,
     .leader_hint = group_leader_hint,
     .get_status = group_get_status,
@@ -90,7 +91,46 @@ static const struct meta_group_ops replica_group_ops = {
     .free = group_free,
 };
 
-struct vy_err meta_group_of_replica(struct replica *replica, struct meta_group **out)
+/* ---- what an account leaves in files ---- */
+
+/* By the handlers of the registry in tables.h: does it leave rows under the account's number? */
+enum {
+    LEAVES_erase_nothing = 0,
+    LEAVES_erase_range = 1,
+    LEAVES_erase_keep_row = 1,
+    LEAVES_erase_retire_address = 0
+};
+#define X(name, family, prefix, erase) | (uint64_t)LEAVES_##erase << META_FAMILY_##name
+static const uint64_t families_of_accounts = (uint64_t)0 META_FAMILIES(X);
+#undef X
+
+static size_t write_prefix(unsigned family, uint64_t account_id,
+                           uint8_t out[EXPEL_PREFIX_BYTES_MAX])
+{
+    const struct meta_key key = meta_key_u64(account_id);
+    if (family == REPLICA_FAMILY_IDEM) {
+        return 0; /* answers of the last minutes */
+    }
+    memcpy(out, key.data, key.len);
+    return key.len;
+}
+
+static struct vy_err expeller_of(struct replica_group *group, struct vy_loop *loop,
+                                 const struct vy_log *log, struct vy_workers *workers)
+{
+    const struct expeller_config config = {.replica = group->replica,
+                                           .loop = loop,
+                                           .log = log,
+                                           .workers = workers,
+                                           .write_prefix = write_prefix,
+                                           .families =
+                                               1ULL << REPLICA_FAMILY_IDEM | families_of_accounts};
+    return expeller_new(&config, &group->expeller);
+}
+
+struct vy_err meta_group_of_replica(struct replica *replica, struct vy_loop *loop,
+                                    const struct vy_log *log, struct vy_workers *expel_workers,
+                                    struct meta_group **out)
 {
     struct replica_group *group = calloc(1, sizeof(*group));
     if (group == NULL) {
@@ -98,6 +138,11 @@ struct vy_err meta_group_of_replica(struct replica *replica, struct meta_group *
     }
     group->base.ops = &replica_group_ops;
     group->replica = replica;
+    const struct vy_err err = expeller_of(group, loop, log, expel_workers);
+    if (vy_failed(err)) {
+        free(group);
+        return err;
+    }
     *out = &group->base;
     return vy_ok();
 }

@@ -6,6 +6,7 @@
  *
  * @thread the loop's; callbacks come from the loop, never inside the call that asked for them
  */
+#include "replica/expel.h"
 #include "replica/replica.h"
 
 struct meta_group;
@@ -17,10 +18,8 @@ struct meta_group_ops {
     struct vy_err (*snapshot)(struct meta_group *group, struct store_snapshot **out,
                               uint64_t *applied_index);
     const struct store_reader *(*newest)(struct meta_group *group);
-    /* Rewrites this member's files so that deleted rows of a range leave them. @thread any
-     * @blocks for the disk */
-    struct vy_err (*compact)(struct meta_group *group, unsigned family, struct vy_bytes from,
-                             struct vy_bytes to);
+    /* How far the files of this member are rid of an account whose rows are deleted (expel.h). */
+    void (*expel)(struct meta_group *group, uint64_t account_id, struct expel_report *out);
     bool (*is_leader)(struct meta_group *group);
     bool (*leader_hint)(struct meta_group *group, struct replica_member *out);
     void (*get_status)(struct meta_group *group, struct replica_status *out);
@@ -32,5 +31,9 @@ struct meta_group {
     const struct meta_group_ops *ops;
 };
 
-/* replica: borrowed. */
-VY_CHECKED struct vy_err meta_group_of_replica(struct replica *replica, struct meta_group **out);
+/* replica, loop and log: borrowed. expel_workers: NULL, or borrowed (expel.h). The group is freed
+ * before the replica. */
+VY_CHECKED struct vy_err meta_group_of_replica(struct replica *replica, struct vy_loop *loop,
+                                               const struct vy_log *log,
+                                               struct vy_workers *expel_workers,
+                                               struct meta_group **out);

@@ -145,6 +145,13 @@ const char *meta_member_node(const struct meta *meta, uint64_t member_id)
                : meta->config.name_member(meta->config.member_arg, member_id);
 }
 
+const char *meta_member_link(const struct meta *meta, uint64_t member_id)
+{
+    return meta->config.member_link == NULL
+               ? NULL
+               : meta->config.member_link(meta->config.member_arg, member_id);
+}
+
 bool meta_reaches_member(const struct meta *meta, uint64_t member_id)
 {
     return meta->config.reaches_member == NULL ||
@@ -271,7 +278,8 @@ static struct vy_err open_replica(struct meta *meta, const struct replica_config
     config.fsm = &meta->fsm.base;
     VY_TRY(replica_open(&config, &meta->replica));
     struct meta_group *group = NULL;
-    VY_TRY(meta_group_of_replica(meta->replica, &group));
+    VY_TRY(meta_group_of_replica(meta->replica, config.loop, config.log, meta->config.expel_workers,
+                                 &group));
     meta_set_group(meta, group);
     return vy_ok();
 }

@@ -23,6 +23,7 @@
 #define META_GROUPS_MAX 64U /* of shards, at bootstrap */
 
 struct meta;
+struct account_expel_reply; /* proto/shard.pb.h */
 
 /*
  * Tells an account's group what must hold before a command returns (design 6: fence). Called by the
@@ -65,6 +66,24 @@ struct meta_probe_ops {
                   void (*done)(void *done_arg, struct vy_err err), void *done_arg);
 };
 
+/*
+ * Asks one member of a group of shards, or another one of meta's (group 0), how far its files are
+ * rid of an erased account. `done` once, from the loop, later: ok with its answer, valid during the
+ * call, or UNAVAILABLE when it could not be asked.
+ */
+struct meta_expel {
+    uint64_t group_id;
+    uint64_t member_id;
+    struct vy_bytes node;
+    struct vy_bytes address; /* of its link */
+    uint64_t account_id;
+};
+typedef void (*meta_expel_fn)(void *arg, struct vy_err err,
+                              const struct account_expel_reply *reply);
+struct meta_expel_ops {
+    void (*ask)(void *arg, const struct meta_expel *what, meta_expel_fn done, void *done_arg);
+};
+
 struct meta_config {
     /* Borrowed for the object's life. */
     struct vy_clock *clock;
@@ -78,6 +97,8 @@ struct meta_config {
     void *fence_arg;
     const struct meta_probe_ops *probe; /* NULL: shards cannot be asked, status is UNSUPPORTED */
     void *probe_arg;
+    const struct meta_expel_ops *expel; /* NULL: no other member can be asked */
+    void *expel_arg;
     /* The groups of shards that a new cluster begins with; slots are split evenly, in this order.
      * Used by the first leader of an empty cluster. None: somebody else bootstraps. Copied. */
     const uint64_t *group_ids;
@@ -88,9 +109,11 @@ struct meta_config {
     uint64_t retention_ms;     /* 0: META_RETENTION_MS; how long a soft delete can be undone */
     const struct guess_limits *guesses; /* NULL: guessing costs nothing. Copied */
     uint64_t quarantine_ms; /* 0: META_QUARANTINE_MS; how long its address stays unused */
+    struct vy_workers *expel_workers; /* NULL: a thread of its own (replica/expel.h) */
     /* Of another member of meta's group: the node that it runs on (NULL: not known), and whether it
      * can be reached now. For hints and status; NULL: members are told by address alone. */
     const char *(*name_member)(void *arg, uint64_t member_id);
+    const char *(*member_link)(void *arg, uint64_t member_id); /* address of its link, or NULL */
     bool (*reaches_member)(void *arg, uint64_t member_id);
     void *member_arg;
 };

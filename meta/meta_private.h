@@ -116,6 +116,7 @@ uint32_t meta_scram_iterations(const struct meta *meta);
 uint64_t meta_group_of_slot(const struct cluster_row *cluster, uint16_t slot);
 
 const char *meta_member_node(const struct meta *meta, uint64_t member_id); /* NULL: not known */
+const char *meta_member_link(const struct meta *meta, uint64_t member_id); /* NULL: not known */
 bool meta_reaches_member(const struct meta *meta, uint64_t member_id);
 
 /* This member leads: its budgets of guessing are what the audit chain tells of the last hour. */
@@ -128,3 +129,4 @@ void sender_call_start(struct meta_call *call);
 void account_key_call_start(struct meta_call *call);
 void node_register_call_start(struct meta_call *call);
 void cluster_map_call_start(struct meta_call *call);
+void expel_call_start(struct meta_call *call);

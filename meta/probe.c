@@ -82,7 +82,8 @@ static struct vy_err ask_member(struct meta_shard_links *links, struct probe_cal
                                                     .idempotent = true,
                                                     .reply_bytes_max = REPLY_BYTES_MAX};
     struct rpc_link *link = NULL;
-    VY_TRY(meta_shard_links_member(links, call->member->node, call->member->address, &link));
+    VY_TRY(meta_shard_links_member(links, RPC_ROLE_SHARD, call->member->node, call->member->address,
+                                   &link));
     if (rpc_call_start(link, METHOD_SHARD_STATUS, vy_bytes(NULL, 0), &options, &probe_events,
                        call) == NULL) {
         return vy_error(VY_CODE_BUSY, "too many calls to a shard");

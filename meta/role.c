@@ -34,8 +34,9 @@ struct meta_role {
     struct rpc_server *server;      /* owned */
     struct vy_timer *metrics_timer; /* owned */
     struct meta_shard_links links;
-    struct meta_fencer fencer; /* by links */
-    struct meta_prober prober; /* by links */
+    struct meta_fencer fencer;      /* by links */
+    struct meta_prober prober;      /* by links */
+    struct meta_expel_caller expel; /* by links */
     struct meta_admin_face admin;
     struct replica_metrics metrics;
     bool has_map; /* the cluster's first map was seen here */
@@ -118,6 +119,17 @@ static const char *name_member(void *arg, uint64_t member_id)
     for (size_t i = 0; i < role->member_count; i++) {
         if (role->members[i].id == member_id) {
             return role->members[i].node;
+        }
+    }
+    return NULL;
+}
+
+static const char *member_link(void *arg, uint64_t member_id)
+{
+    const struct meta_role *role = arg;
+    for (size_t i = 0; i < role->member_count; i++) {
+        if (role->members[i].id == member_id) {
+            return role->members[i].link;
         }
     }
     return NULL;
@@ -228,7 +240,10 @@ static struct vy_err open_meta(struct meta_role *role)
         .quarantine_ms = vy_config_ms(config, "delete.quarantine_s"),
         .group_ids = group_ids,
         .group_count = group_count,
+        .expel = &meta_expel_caller_ops,
+        .expel_arg = &role->expel,
         .name_member = name_member,
+        .member_link = member_link,
         .reaches_member = reaches_member,
         .member_arg = role};
     struct replica_member members[SETTINGS_MEMBERS_MAX];
@@ -317,6 +332,7 @@ static struct vy_err role_start(const struct role_env *env, struct role **out)
     meta_shard_links_init(&role->links, &role->rpc);
     role->fencer.links = &role->links;
     role->prober.links = &role->links;
+    role->expel.links = &role->links;
     const struct vy_err err = open_all(role);
     if (vy_failed(err)) {
         role_free(&role->base);

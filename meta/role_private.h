@@ -2,6 +2,7 @@
 #pragma once
 /* What the files of the meta role share: the running role, and its face to operators. */
 #include "meta/admin.h"
+#include "meta/expel_call.h"
 #include "meta/fence.h"
 #include "meta/meta.h"
 #include "meta/probe.h"

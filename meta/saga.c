@@ -1,40 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "meta/saga.h"
+#include "meta/saga_private.h"
 
 #include "meta/certificate.h"
-#include "meta/erase.h"
-#include "meta/meta_private.h"
 #include <stdlib.h>
 
-#define RUNS_MAX 8U     /* jobs at once; a group that is down holds up its own jobs only */
-#define PAGE_ROWS 64U   /* open jobs looked at in a round; the next round goes on behind */
-#define ROUND_MS 1000U  /* between looks, and between tries of a step that failed */
-#define EXPIRE_MS 5000U /* how exact the end of a soft delete is */
+#define RUNS_MAX 32U     /* jobs at once; a group that is down holds up its own jobs only */
+#define PAGE_ROWS 64U    /* open jobs looked at in a round; the next round goes on behind */
+#define ROUND_MS 1000U   /* between looks, and between tries of a step that failed */
+#define SOON_MS 50U      /* when members are about to be done */
+#define WAITING_MS 5000U /* between looks at jobs that ended with members pending */
+#define EXPIRE_MS 5000U  /* how exact the end of a soft delete is */
 #define ARENA_BYTES_MAX (1024U * 1024)
-#define CERTIFICATE_BYTES_MAX (16U * 1024)
+#define CERTIFICATE_BYTES_MAX (32U * 1024)
 
-/* One job being driven. */
-struct erase_run {
-    struct erase_saga *saga; /* NULL: free */
-    struct vy_arena arena;   /* of one step */
-    struct job_row job;
-    uint64_t account_epoch;
-    uint64_t group_id;
-    enum erase_step step;
-    struct vy_buf certificate;
-    struct vy_err err; /* how the work of a step ended */
-};
 struct erase_saga {
     struct meta *meta;
     struct vy_timer *timer; /* owned */
     struct erase_run runs[RUNS_MAX];
-    uint64_t after_job; /* the round goes on behind this one */
+    uint64_t after_job;     /* the round goes on behind this one */
+    uint64_t after_waiting; /* the same for jobs with members pending */
+    uint64_t waiting_at_ms;
     uint64_t expire_at_ms;
     bool is_expiring;
     bool is_stopping;
 };
 
 static void run_next(struct erase_run *run);
+
+struct meta *erase_run_meta(const struct erase_run *run)
+{
+    return run->saga->meta;
+}
 
 static void run_end(struct erase_run *run)
 {
@@ -54,7 +50,7 @@ static void step_on_committed(struct meta *meta, void *arg, struct vy_err err,
     struct erase_run *run = arg;
     const bool is_last = run->step == ERASE_STEP_CERTIFICATE;
     const bool is_failure = vy_failed(run->err);
-    if (vy_failed(err) || is_failure || result->outcome != META_OUTCOME_OK) {
+    if (vy_failed(err) || is_failure || run->is_pending || result->outcome != META_OUTCOME_OK) {
         run_end(run); /* the next round looks again */
         return;
     }
@@ -76,7 +72,16 @@ static bool is_told(const struct erase_run *run, const char *text)
     return true;
 }
 
-static void step_done(struct erase_run *run, struct vy_err err)
+void erase_run_rest(struct erase_run *run, bool is_soon)
+{
+    struct erase_saga *saga = run->saga;
+    run_end(run);
+    if (is_soon && !saga->is_stopping) {
+        vy_timer_start(saga->timer, SOON_MS);
+    }
+}
+
+void erase_run_done(struct erase_run *run, struct vy_err err)
 {
     struct meta *meta = run->saga->meta;
     const char *text = err.what == NULL ? vy_code_text(err.code) : err.what;
@@ -93,7 +98,10 @@ static void step_done(struct erase_run *run, struct vy_err err)
     const struct cmd_erase_step body = {.job_id = run->job.id,
                                         .step = run->step,
                                         .error = vy_failed(err) ? vy_cstr(text) : vy_bytes(NULL, 0),
-                                        .certificate = vy_buf_bytes(&run->certificate)};
+                                        .certificate = vy_buf_bytes(&run->certificate),
+                                        .members_count = vy_failed(err) ? 0 : run->member_count,
+                                        .members = run->members,
+                                        .pending = run->is_pending};
     const struct meta_command command = {.version = META_COMMAND_VERSION, .erase_step = &body};
     meta_propose_background(meta, &command, step_on_committed, run);
 }
@@ -102,7 +110,11 @@ static void step_done(struct erase_run *run, struct vy_err err)
 
 static void group_on_fenced(void *arg, struct vy_err err)
 {
-    step_done(arg, err);
+    struct erase_run *run = arg;
+    if (!vy_failed(err)) {
+        err = erase_members_list(run);
+    }
+    erase_run_done(run, err);
 }
 
 static void start_group(struct erase_run *run)
@@ -113,52 +125,23 @@ static void start_group(struct erase_run *run)
                                      .group_id = run->group_id,
                                      .erase = true};
     if (config->fence == NULL) {
-        step_done(run, vy_error(VY_CODE_UNSUPPORTED, "this meta has no way to shards"));
+        erase_run_done(run, vy_error(VY_CODE_UNSUPPORTED, "this meta has no way to shards"));
         return;
     }
     config->fence->fence(config->fence_arg, &fence, group_on_fenced, run);
-}
-
-static void keys_on_worker(void *arg)
-{
-    struct erase_run *run = arg;
-    struct meta_group *group = run->saga->meta->group;
-    const struct meta_key from = meta_key_u64(run->job.account_id);
-    const struct meta_key to = meta_key_u64(run->job.account_id + 1);
-    run->err =
-        group->ops->compact(group, META_FAMILY_KEY, meta_key_bytes(&from), meta_key_bytes(&to));
-}
-
-static void keys_on_worked(void *arg)
-{
-    struct erase_run *run = arg;
-    step_done(run, run->err);
-}
-
-static void start_keys(struct erase_run *run)
-{
-    const struct meta_config *config = &run->saga->meta->config;
-    const struct vy_err err =
-        vy_workers_submit(config->workers, config->loop, keys_on_worker, keys_on_worked, run);
-    if (vy_failed(err)) {
-        step_done(run, err);
-    }
 }
 
 static void start_certificate(struct erase_run *run)
 {
     struct meta *meta = run->saga->meta;
     struct replica_identity identity;
-    struct replica_member members[REPLICA_MEMBERS_MAX];
     meta->group->ops->get_identity(meta->group, &identity);
     const struct certificate_facts facts = {
         .cluster_id = vy_bytes(identity.cluster_id, sizeof(identity.cluster_id)),
         .job = &run->job,
         .group_id = run->group_id,
-        .member_id = identity.member_id,
-        .member_count = meta->group->ops->get_members(meta->group, members, REPLICA_MEMBERS_MAX),
         .now_ms = meta_now_ms(meta)};
-    step_done(run, certificate_write(meta->config.key, &facts, &run->certificate));
+    erase_run_done(run, certificate_write(meta->config.key, &facts, &run->certificate));
 }
 
 struct erase_stage {
@@ -166,9 +149,9 @@ struct erase_stage {
     void (*start)(struct erase_run *run); /* ends in step_done */
 };
 static const struct erase_stage stages[ERASE_STEP_COUNT] = {
-    {ERASE_STEP_GROUP,       start_group      },
-    {ERASE_STEP_KEYS,        start_keys       },
-    {ERASE_STEP_CERTIFICATE, start_certificate},
+    {ERASE_STEP_GROUP,       start_group        },
+    {ERASE_STEP_MEMBERS,     erase_members_start},
+    {ERASE_STEP_CERTIFICATE, start_certificate  },
 };
 
 /* ---- a run ---- */
@@ -196,6 +179,8 @@ static void run_next(struct erase_run *run)
     struct meta *meta = run->saga->meta;
     const uint64_t job_id = run->job.id;
     bool is_found = false;
+    run->member_count = 0;
+    run->is_pending = false;
     vy_arena_reset(&run->arena);
     vy_buf_reset(&run->certificate);
     if (run->saga->is_stopping || !meta_is_ready(meta)) {
@@ -219,6 +204,9 @@ static void run_next(struct erase_run *run)
 static void run_begin(struct erase_saga *saga, uint64_t job_id)
 {
     struct erase_run *run = NULL;
+    if (job_id == UINT64_MAX) {
+        return; /* no key of a job */
+    }
     for (size_t i = 0; i < RUNS_MAX; i++) {
         if (saga->runs[i].saga != NULL && saga->runs[i].job.id == job_id) {
             return;
@@ -252,10 +240,12 @@ static struct vy_err read_page(struct erase_saga *saga, struct vy_arena *arena,
     return table_read_page(&view, &page, out);
 }
 
-static struct vy_err begin_runs(struct erase_saga *saga)
+/* From behind *after on; at the end it begins from the front. */
+static struct vy_err begin_runs(struct erase_saga *saga, struct meta_key (*key_of)(uint64_t job_id),
+                                uint64_t *after)
 {
-    const struct meta_key from = meta_key_open_job(saga->after_job + 1);
-    const struct meta_key to = meta_key_open_job(UINT64_MAX);
+    const struct meta_key from = key_of(*after + 1);
+    const struct meta_key to = key_of(UINT64_MAX);
     struct vy_arena arena;
     struct table_rows rows = {.count = 0};
     vy_arena_init(&arena, ARENA_BYTES_MAX);
@@ -263,7 +253,7 @@ static struct vy_err begin_runs(struct erase_saga *saga)
     for (size_t i = 0; i < rows.count; i++) {
         run_begin(saga, meta_key_parse_open_job(rows.keys[i]));
     }
-    saga->after_job = rows.is_more ? meta_key_parse_open_job(rows.keys[rows.count - 1]) : 0;
+    *after = rows.is_more ? meta_key_parse_open_job(rows.keys[rows.count - 1]) : 0;
     vy_arena_deinit(&arena);
     return err;
 }
@@ -311,7 +301,11 @@ static void round_on_timer(void *arg)
     if (saga->is_stopping || meta->group == NULL || !meta_is_ready(meta)) {
         return; /* kicked when it leads again */
     }
-    struct vy_err err = begin_runs(saga);
+    struct vy_err err = begin_runs(saga, meta_key_open_job, &saga->after_job);
+    if (!vy_failed(err) && now_ms >= saga->waiting_at_ms) {
+        saga->waiting_at_ms = now_ms + WAITING_MS;
+        err = begin_runs(saga, meta_key_waiting_job, &saga->after_waiting);
+    }
     if (!vy_failed(err) && !saga->is_expiring && now_ms >= saga->expire_at_ms) {
         saga->expire_at_ms = now_ms + EXPIRE_MS;
         err = begin_expired(saga);

@@ -3,6 +3,7 @@
 
 #include "meta/directory.h"
 #include "meta/names.h"
+#include "proto/shard.pb.h"
 
 /* ---- recipients ---- */
 
@@ -357,6 +358,41 @@ void cluster_map_call_start(struct meta_call *call)
     meta_call_reply(call, &reply);
 }
 
+/* ---- what an erased account left in the files of this member, leader or not ---- */
+
+static struct vy_err read_expel(struct meta_call *call, struct account_expel_reply *out)
+{
+    const struct account_expel_request *request = call->message;
+    struct meta_group *group = call->meta->group;
+    struct replica_identity identity;
+    struct meta_account_row account;
+    struct expel_report report = {.is_cut = false};
+    bool is_found = false;
+    const struct meta_view view = meta_call_view(call);
+    VY_TRY(account_get(&view, request->account_id, &account, &is_found));
+    const bool is_erased = is_found && account.state >= ACCOUNT_STATE_ERASING;
+    if (is_erased) {
+        group->ops->expel(group, request->account_id, &report);
+    }
+    group->ops->get_identity(group, &identity);
+    *out = (struct account_expel_reply){.member_id = identity.member_id,
+                                        .applied = is_erased,
+                                        .rewritten = report.is_rewritten,
+                                        .log_cut = report.is_cut};
+    return vy_ok();
+}
+
+void expel_call_start(struct meta_call *call)
+{
+    struct account_expel_reply reply;
+    const struct vy_err err = read_expel(call, &reply);
+    if (vy_failed(err)) {
+        meta_call_fail(call, err);
+        return;
+    }
+    meta_call_reply(call, &reply);
+}
+
 /* ---- dispatch ---- */
 
 struct service_method {
@@ -373,6 +409,7 @@ static const struct service_method service_methods[] = {
     {METHOD_META_ACCOUNT_KEY,   &account_key_request_desc,   &account_key_reply_desc,   account_key_call_start},
     {METHOD_META_NODE_REGISTER, &node_register_request_desc, &node_register_reply_desc, node_register_call_start},
     {METHOD_META_CLUSTER_MAP,   &cluster_map_request_desc,   &cluster_map_reply_desc,   cluster_map_call_start},
+    {METHOD_META_ACCOUNT_EXPEL, &account_expel_request_desc, &account_expel_reply_desc, expel_call_start},
 };
 /* clang-format on */
 

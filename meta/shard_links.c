@@ -108,21 +108,22 @@ static struct vy_err find_member(struct meta_shard_links *links, struct vy_bytes
 }
 
 static struct vy_err dial(const struct meta_shard_links *links, struct member_link *member,
-                          struct vy_bytes address)
+                          enum rpc_role role, struct vy_bytes address)
 {
     struct rpc_link *old = member->link;
     memcpy(member->address, address.data, address.len);
     member->address[address.len] = '\0';
     const struct rpc_link_options options = {
-        .address = member->address, .peer_roles = RPC_ROLE_SHARD, .peer_node = member->node};
+        .address = member->address, .peer_roles = role, .peer_node = member->node};
     member->link = NULL;
     const struct vy_err err = rpc_link_new(links->rpc, &options, &member->link);
     rpc_link_free(old); /* ends its calls */
     return err;
 }
 
-struct vy_err meta_shard_links_member(struct meta_shard_links *links, struct vy_bytes node,
-                                      struct vy_bytes address, struct rpc_link **out)
+struct vy_err meta_shard_links_member(struct meta_shard_links *links, enum rpc_role role,
+                                      struct vy_bytes node, struct vy_bytes address,
+                                      struct rpc_link **out)
 {
     struct member_link *member = NULL;
     if (links->is_stopping) {
@@ -134,7 +135,7 @@ struct vy_err meta_shard_links_member(struct meta_shard_links *links, struct vy_
     VY_TRY(find_member(links, node, &member));
     const bool is_same = member->link != NULL && vy_bytes_equal(vy_cstr(member->address), address);
     if (!is_same || (!rpc_link_is_up(member->link) && rpc_link_open_calls(member->link) == 0)) {
-        VY_TRY(dial(links, member, address));
+        VY_TRY(dial(links, member, role, address));
     }
     *out = member->link;
     return vy_ok();

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Meta's links to the shards that have registered with it: to whoever leads a group (fence.h), and
- * to one member itself (probe.h). Made when they are first asked for, then kept.
+ * to one member itself (probe.h, expel_call.h: there also to meta's other members). Made when they
+ * are first asked for, then kept.
  *
  * @thread  the loop's
  */
@@ -33,6 +34,6 @@ VY_CHECKED struct vy_err meta_shard_links_group(struct meta_shard_links *links, 
 /* Of one member. It is up, or dials at once: a pause after earlier failures is not waited for.
  * *out is borrowed until the loop turns. @errors UNAVAILABLE meta is stopping; ARGUMENT name or
  * address; NOMEM */
-VY_CHECKED struct vy_err meta_shard_links_member(struct meta_shard_links *links,
+VY_CHECKED struct vy_err meta_shard_links_member(struct meta_shard_links *links, enum rpc_role role,
                                                  struct vy_bytes node, struct vy_bytes address,
                                                  struct rpc_link **out);

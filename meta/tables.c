@@ -142,6 +142,11 @@ struct meta_key meta_key_open_job(uint64_t job_id)
     return key_job('o', job_id);
 }
 
+struct meta_key meta_key_waiting_job(uint64_t job_id)
+{
+    return key_job('w', job_id);
+}
+
 struct meta_key meta_key_soft(uint64_t until_ms, uint64_t account_id)
 {
     struct meta_key key = key_job('s', until_ms);
@@ -151,7 +156,8 @@ struct meta_key meta_key_soft(uint64_t until_ms, uint64_t account_id)
 
 uint64_t meta_key_parse_open_job(struct vy_bytes key)
 {
-    return key.len == 9 && key.data[0] == 'o' ? vy_get_be64(key.data + 1) : UINT64_MAX;
+    const bool is_one = key.len == 9 && (key.data[0] == 'o' || key.data[0] == 'w');
+    return is_one ? vy_get_be64(key.data + 1) : UINT64_MAX;
 }
 
 bool meta_key_parse_soft(struct vy_bytes key, uint64_t *until_ms, uint64_t *account_id)

@@ -29,8 +29,8 @@
  * AUDIT         be64 sequence
  * KEY           be64 account -> wrapped key; alone, so that one can be erased
  * ALIAS_TARGET  hash of a target's bare address, alias's address key -> nothing
- * JOB           'j' be64 job -> JobRow; 'o' be64 job: not done yet; 's' be64 time, be64 account:
- *               softly deleted until then
+ * JOB           'j' be64 job -> JobRow; 'o' be64 job: not done yet; 'w' be64 job: done, members are
+ *               pending; 's' be64 time, be64 account: softly deleted until then
  * FACTOR        be64 account
  */
 /* clang-format off */
@@ -95,8 +95,9 @@ struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node);
 struct meta_key meta_key_target(struct vy_bytes target, struct vy_bytes alias);
 struct meta_key meta_key_job(uint64_t job_id);
 struct meta_key meta_key_open_job(uint64_t job_id);
+struct meta_key meta_key_waiting_job(uint64_t job_id);
 struct meta_key meta_key_soft(uint64_t until_ms, uint64_t account_id);
-/* The job, or UINT64_MAX: no key of an open job. */
+/* The job, or UINT64_MAX: no key of an open or waiting job. */
 uint64_t meta_key_parse_open_job(struct vy_bytes key);
 bool meta_key_parse_soft(struct vy_bytes key, uint64_t *until_ms, uint64_t *account_id);
 

@@ -40,7 +40,8 @@ enum rpc_stream { RPC_STREAM_NONE, RPC_STREAM_UP, RPC_STREAM_DOWN };
     X(SHARD_ACCOUNT_FENCE,     0x10012, account_fence_request,     account_fence_reply,     RPC_ROLE_META,     NONE) \
     X(SHARD_STATUS,            0x10013, shard_status_request,      shard_status_reply,      RPC_ROLE_META,     NONE) \
     X(SHARD_DELIVERY_END,      0x10014, delivery_end_request,      delivery_end_reply,      RPC_ROLE_FRONTEND, NONE) \
-    X(SHARD_DELIVERY_ASK,      0x10015, delivery_ask_request,      delivery_ask_reply,      RPC_ROLE_FRONTEND | RPC_ROLE_SHARD, NONE)
+    X(SHARD_DELIVERY_ASK,      0x10015, delivery_ask_request,      delivery_ask_reply,      RPC_ROLE_FRONTEND | RPC_ROLE_SHARD, NONE) \
+    X(SHARD_ACCOUNT_EXPEL,     0x10016, account_expel_request,     account_expel_reply,     RPC_ROLE_META,     NONE)
 
 #define META_METHODS(X)                                                                                              \
     X(META_LOGIN,         0x20001, login_request,         login_reply,         RPC_ROLE_FRONTEND,                  NONE) \
@@ -49,7 +50,8 @@ enum rpc_stream { RPC_STREAM_NONE, RPC_STREAM_UP, RPC_STREAM_DOWN };
     X(META_ACCOUNT_KEY,   0x20004, account_key_request,   account_key_reply,   RPC_ROLE_SHARD,                     NONE) \
     X(META_NODE_REGISTER, 0x20005, node_register_request, node_register_reply, RPC_ROLE_SHARD | RPC_ROLE_FRONTEND, NONE) \
     X(META_CLUSTER_MAP,   0x20006, cluster_map_request,   cluster_map_reply,   RPC_ROLE_SHARD | RPC_ROLE_FRONTEND, NONE) \
-    X(META_WATCH,         0x20007, meta_watch_request,    meta_empty_reply,    RPC_ROLE_SHARD | RPC_ROLE_FRONTEND, DOWN)
+    X(META_WATCH,         0x20007, meta_watch_request,    meta_empty_reply,    RPC_ROLE_SHARD | RPC_ROLE_FRONTEND, DOWN) \
+    X(META_ACCOUNT_EXPEL, 0x20008, account_expel_request, account_expel_reply, RPC_ROLE_META,                      NONE)
 
 /* Raft messages: one unending call per peer and direction on a link of its own; each DATA is one message. */
 #define RAFT_METHOD_MESSAGES 0x30001U

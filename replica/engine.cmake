@@ -2,7 +2,7 @@
 # The consensus half: core, log, writer, proposals, reads, frames.
 volary_library(replica
   SOURCES check.c core.c core_cut.c core_guard.c core_members.c core_message.c cut.c entry.c frame.c identity.c lead.c log.c log_spans.c members.c metrics.c patrol.c patrol_scan.c peer.c queue.c read.c replica.c
-    replica_facts.c scrub.c writer.c
+    replica_facts.c expel.c writer.c
     core_lost.c
   LINK replica_store base base_io dep::raft Threads::Threads)
 
@@ -15,7 +15,7 @@ volary_test(replica_member_test SOURCES replica_member_test.c LINK replica_testl
 volary_test(replica_log_spans_test SOURCES log_spans_test.c LINK replica_testlib)
 volary_test(replica_core_test SOURCES core_test.c LINK replica_testlib)
 volary_test(replica_rocks_test SOURCES replica_rocks_test.c LINK replica_testlib)
-volary_test(replica_scrub_test SOURCES scrub_test.c LINK replica_testlib)
+volary_test(replica_expel_test SOURCES expel_test.c LINK replica_testlib)
 volary_test(replica_sim_test SOURCES replica_sim_test.c LINK replica_testlib LABELS sim)
 volary_program(replica_bench SOURCES ${CMAKE_SOURCE_DIR}/bench/replica_bench.c LINK replica)
 volary_fuzzer(fuzz_replica_frame SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replica_frame.c LINK replica)

@@ -30,7 +30,7 @@ static struct vy_bytes row_bytes(const struct idem_row *row)
 
 static struct idem_row key_row(struct vy_bytes key)
 {
-    struct idem_row row = {.data = {'k'}, .len = 1 + key.len};
+    struct idem_row row = {.data = {IDEM_ROW_KEY}, .len = 1 + key.len};
     VY_ASSERT(key.len <= IDEM_KEY_BYTES_MAX);
     if (key.len > 0) {
         memcpy(row.data + 1, key.data, key.len);
@@ -186,7 +186,9 @@ size_t idem_expire(struct txn *txn, uint64_t now_ms, size_t max)
     return count;
 }
 
-bool idem_forget(struct txn *txn, struct vy_bytes prefix, size_t max)
+/* matches NULL: every row. */
+static bool forget(struct txn *txn, struct vy_bytes prefix, size_t max,
+                   bool (*matches)(void *arg, struct vy_bytes result), void *arg)
 {
     uint8_t end[1 + IDEM_KEY_BYTES_MAX];
     size_t count = 0;
@@ -197,13 +199,25 @@ bool idem_forget(struct txn *txn, struct vy_bytes prefix, size_t max)
     const struct store_range range = {.from = row_bytes(&first),
                                       .to = store_prefix_end(row_bytes(&first), end)};
     struct store_iter *iter = txn_iter(txn, REPLICA_FAMILY_IDEM, &range);
-    for (; iter->is_valid && count < max; store_iter_next(iter)) {
+    for (; iter->is_valid && count < max; store_iter_next(iter), count++) {
         VY_ASSERT(iter->value.len >= IDEM_TIME_BYTES);
-        delete_time_row(txn, vy_get_be64(iter->value.data), vy_bytes_from(iter->key, 1));
-        txn_delete(txn, REPLICA_FAMILY_IDEM, iter->key);
-        count++;
+        if (matches == NULL || matches(arg, vy_bytes_from(iter->value, IDEM_TIME_BYTES))) {
+            delete_time_row(txn, vy_get_be64(iter->value.data), vy_bytes_from(iter->key, 1));
+            txn_delete(txn, REPLICA_FAMILY_IDEM, iter->key);
+        }
     }
     const bool is_none_left = !iter->is_valid;
     store_iter_free(iter);
     return is_none_left;
+}
+
+bool idem_forget(struct txn *txn, struct vy_bytes prefix, size_t max)
+{
+    return forget(txn, prefix, max, NULL, NULL);
+}
+
+void idem_forget_matching(struct txn *txn, struct vy_bytes prefix, size_t max,
+                          bool (*matches)(void *arg, struct vy_bytes result), void *arg)
+{
+    (void)forget(txn, prefix, max, matches, arg);
 }

@@ -8,6 +8,7 @@
 #include "replica/txn.h"
 
 #define IDEM_KEY_BYTES_MAX 64U /* 16 from the caller, behind whatever scope the machine adds */
+#define IDEM_ROW_KEY 'k'       /* what the row of a key begins with, before the key */
 #define IDEM_KEEP_MS (15U * 60 * 1000) /* P3: a retry within 15 minutes finds its result */
 
 /* The stored result, valid until apply returns. False: unknown key, or expired. */
@@ -22,3 +23,7 @@ size_t idem_expire(struct txn *txn, uint64_t now_ms, size_t max);
 /* Forgets all keys that start with `prefix` (an erased account). At most `max` rows; true: none
  * left. */
 bool idem_forget(struct txn *txn, struct vy_bytes prefix, size_t max);
+/* The same for those whose result matches; looks at `max` rows at most, those that are left expire.
+ */
+void idem_forget_matching(struct txn *txn, struct vy_bytes prefix, size_t max,
+                          bool (*matches)(void *arg, struct vy_bytes result), void *arg);

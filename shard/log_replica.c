@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/log_replica.h"
 #include "base/assert.h"
+#include "replica/idem.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -35,8 +36,9 @@ struct log_replica {
     struct event_list ready;
     bool ready_lost;
 
-    struct replica *replica; /* borrowed */
-    struct vy_loop *loop;    /* borrowed */
+    struct replica *replica;   /* borrowed */
+    struct expeller *expeller; /* owned; of a replica that is attached */
+    struct vy_loop *loop;      /* borrowed */
     struct log_listener listener;
     void *listener_arg;
 };
@@ -256,6 +258,11 @@ static struct vy_err log_snapshot_open(struct shard_log *base, struct store_snap
     return replica_snapshot(log_of(base)->replica, out, NULL);
 }
 
+static void log_expel(struct shard_log *base, uint64_t account_id, struct expel_report *out)
+{
+    expeller_ask(log_of(base)->expeller, account_id, out);
+}
+
 static const struct shard_log_ops log_ops = {
     .propose = log_propose,
     .read_barrier = log_read_barrier,
@@ -263,6 +270,7 @@ static const struct shard_log_ops log_ops = {
     .status = log_status,
     .leader_hint = log_leader_hint,
     .snapshot_open = log_snapshot_open,
+    .expel = log_expel,
 };
 
 /* ---- life ---- */
@@ -328,10 +336,51 @@ struct replica_fsm *log_replica_fsm(struct log_replica *log)
     return &log->fsm;
 }
 
-void log_replica_attach(struct log_replica *log, struct replica *replica, struct vy_loop *loop)
+/* Answers to idempotency keys lie behind a letter; those of no account have no subject. */
+static size_t write_prefix(unsigned family, uint64_t account_id,
+                           uint8_t out[EXPEL_PREFIX_BYTES_MAX])
 {
+    const struct shard_key key = keys_account(account_id);
+
+    if (family == REPLICA_FAMILY_IDEM) {
+        out[0] = IDEM_ROW_KEY;
+        vy_put_be64(out + 1, account_id);
+        return 1 + sizeof(account_id);
+    }
+    memcpy(out, key.data, key.len);
+    return key.len;
+}
+
+/* Bodies stay where they are: sealed, in blob files beside those of others. */
+static uint64_t families_of_accounts(void)
+{
+    uint64_t families = 1ULL << REPLICA_FAMILY_IDEM;
+
+    for (unsigned i = 0; i < SHARD_FAMILY_COUNT; i++) {
+        families |= i == SHARD_BODY ? 0 : 1ULL << shard_store_family((enum shard_family)i);
+    }
+    return families;
+}
+
+struct vy_err log_replica_attach(struct log_replica *log, struct replica *replica,
+                                 struct vy_loop *loop)
+{
+    const struct expeller_config config = {.replica = replica,
+                                           .loop = loop,
+                                           .log = log->config.log,
+                                           .workers = log->config.expel_workers,
+                                           .write_prefix = write_prefix,
+                                           .families = families_of_accounts()};
+
     log->replica = replica;
     log->loop = loop;
+    return expeller_new(&config, &log->expeller);
+}
+
+void log_replica_detach(struct log_replica *log)
+{
+    expeller_free(log->expeller);
+    log->expeller = NULL;
 }
 
 void log_replica_set_listener(struct log_replica *log, const struct log_listener *listener,

@@ -6,7 +6,7 @@
  * wants it (shard_log.h).
  *
  * Order of life: new, replica_open with log_replica_fsm(), attach, set_listener, replica_start;
- * replica_stop, free the service, replica_free, free.
+ * replica_stop, free the service, detach, replica_free, free.
  */
 #include "base/log.h"
 #include "replica/replica.h"
@@ -21,6 +21,7 @@ struct log_replica_config {
     /* Node name of a member, for leader hints; NULL: not known. */
     const char *(*name_member)(void *arg, uint64_t member_id);
     void *name_member_arg;
+    struct vy_workers *expel_workers; /* borrowed; NULL: a thread of its own (expel.h) */
 };
 /* @thread the loop's. NULL members are fine. */
 struct log_listener {
@@ -35,8 +36,11 @@ VY_CHECKED struct vy_err log_replica_new(const struct log_replica_config *config
                                          struct log_replica **out);
 void log_replica_free(struct log_replica *log); /* the replica is stopped; NULL is allowed */
 struct replica_fsm *log_replica_fsm(struct log_replica *log);
-/* replica and loop: borrowed. */
-void log_replica_attach(struct log_replica *log, struct replica *replica, struct vy_loop *loop);
+/* replica and loop: borrowed. @errors NOMEM */
+VY_CHECKED struct vy_err log_replica_attach(struct log_replica *log, struct replica *replica,
+                                            struct vy_loop *loop);
+/* Before the replica is freed; waits for what is being rewritten. Attached or not. */
+void log_replica_detach(struct log_replica *log);
 void log_replica_set_listener(struct log_replica *log, const struct log_listener *listener,
                               void *arg);
 struct shard_log *log_replica_log(struct log_replica *log);

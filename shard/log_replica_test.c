@@ -84,7 +84,7 @@ static void start(void)
                                            .writer_mode = REPLICA_WRITER_LOOP,
                                            .on_fail_stop = on_fail_stop};
     assert_false(vy_failed(replica_open(&replica, &w.replica)));
-    log_replica_attach(w.machine, w.replica, &w.loop.base);
+    assert_false(vy_failed(log_replica_attach(w.machine, w.replica, &w.loop.base)));
     log_replica_set_listener(w.machine, &listener, NULL);
     assert_false(vy_failed(replica_start(w.replica)));
     fake_loop_run_posts(&w.loop);
@@ -103,6 +103,7 @@ static void stop(void)
     replica_stop(w.replica, on_stopped, NULL);
     fake_loop_run_posts(&w.loop);
     assert_true(w.is_stopped);
+    log_replica_detach(w.machine);
     replica_free(w.replica);
     log_replica_free(w.machine);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QUOTA for sessions; ACCOUNT_FENCE and STATUS for meta. */
+/* QUOTA for sessions; ACCOUNT_FENCE, ACCOUNT_EXPEL and STATUS for meta. */
 #include "shard/read.h"
 #include "shard/service_private.h"
 
@@ -56,6 +56,44 @@ void method_fence_start(struct call *call)
                                          .account_epoch = request->account_epoch,
                                          .fence = &fence},
                  NULL, 0, fence_result);
+}
+
+/* ---- what an erased account left in the files of this member, leader or not ---- */
+
+static struct vy_err read_erased(struct call *call, uint64_t account_id, bool *is_erased)
+{
+    struct shard_log *replica = call->service->config.replica;
+    struct store_snapshot *snapshot = NULL;
+    struct account_row row;
+    bool is_found = false;
+
+    VY_TRY(replica->ops->snapshot_open(replica, &snapshot));
+    const struct vy_err err =
+        read_account(store_snapshot_reader(snapshot), &call->arena, account_id, &row, &is_found);
+    store_snapshot_free(snapshot);
+    *is_erased = !vy_failed(err) && is_found && row.erased;
+    return err;
+}
+
+void method_expel_start(struct call *call)
+{
+    const struct account_expel_request *request = call->request;
+    const struct service_config *config = &call->service->config;
+    struct account_expel_reply reply = {.group_id = config->group_id,
+                                        .member_id = config->member_id};
+    struct expel_report report = {.is_cut = false};
+    const struct vy_err err = read_erased(call, request->account_id, &reply.applied);
+
+    if (vy_failed(err)) {
+        call_fail(call, err);
+        return;
+    }
+    if (reply.applied) {
+        config->replica->ops->expel(config->replica, request->account_id, &report);
+    }
+    reply.rewritten = report.is_rewritten;
+    reply.log_cut = report.is_cut;
+    call_reply(call, &reply);
 }
 
 void method_status_start(struct call *call)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/metrics.h"
 #include "base/assert.h"
+#include "proto/methods.h"
 
 /* In the order of service_methods(). */
 static const char *const method_names[] = {
@@ -8,7 +9,10 @@ static const char *const method_names[] = {
     "mailbox_open",    "mailbox_close",  "mailbox_sync",   "message_store",  "message_copy",
     "message_expunge", "message_fetch",  "message_search", "message_append", "message_deliver",
     "quota",           "account_watch",  "account_fence",  "status",         "delivery_end",
-    "delivery_ask"};
+    "delivery_ask",    "account_expel"};
+#define X(name, id, request, reply, roles, stream) +1
+_Static_assert(VY_COUNT_OF(method_names) == 0 SHARD_METHODS(X), "a name for every method");
+#undef X
 
 static const struct vy_metric_spec seconds_spec = {
     .name = "volary_shard_call_seconds",

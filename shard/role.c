@@ -256,8 +256,7 @@ static struct vy_err open_replica(struct shard_role_state *role)
         .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second"),
     };
     VY_TRY(replica_open(&replica, &role->replica));
-    log_replica_attach(role->log, role->replica, role->env->loop);
-    return vy_ok();
+    return log_replica_attach(role->log, role->replica, role->env->loop);
 }
 
 static struct vy_err open_log(struct shard_role_state *role, uint64_t hash_seed)
@@ -370,6 +369,9 @@ static void role_free(struct role *base)
     service_free(role->service);
     rpc_server_free(role->server);
     service_rpc_free(role->methods);
+    if (role->log != NULL) {
+        log_replica_detach(role->log);
+    }
     replica_free(role->replica);
     raft_link_free(role->raft);
     log_replica_free(role->log);

@@ -76,6 +76,8 @@ static const struct call_method methods[] = {
         .reply_desc = &delivery_end_reply_desc, .start = method_delivery_end_start),
     ROW(DELIVERY_ASK, delivery_ask, DELIVER, WRITES,
         .reply_desc = &delivery_ask_reply_desc, .start = method_delivery_ask_start),
+    ROW(ACCOUNT_EXPEL, account_expel, META, READS,
+        .reply_desc = &account_expel_reply_desc, .start = method_expel_start),
 };
 /* clang-format on */
 

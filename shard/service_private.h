@@ -82,3 +82,4 @@ void method_watch_cancel(struct call *call);
 void method_watch_end(struct call *call);
 void method_fence_start(struct call *call);
 void method_status_start(struct call *call);
+void method_expel_start(struct call *call);

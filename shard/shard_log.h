@@ -7,6 +7,7 @@
  */
 #include "base/buf.h"
 #include "base/err.h"
+#include "replica/expel.h"
 #include "replica/store.h"
 #include "shard/fsm.h"
 #include "shard/keys.h"
@@ -47,6 +48,8 @@ struct shard_log_ops {
     bool (*is_leader)(struct shard_log *log); /* able to propose and read; asked for every call */
     void (*status)(struct shard_log *log, struct shard_log_status *out);
     const char *(*leader_hint)(struct shard_log *log); /* NULL: not known */
+    /* How far the files of this member are rid of an account whose rows are deleted (expel.h). */
+    void (*expel)(struct shard_log *log, uint64_t account_id, struct expel_report *out);
     /* @thread any */
     struct vy_err (*snapshot_open)(struct shard_log *log, struct store_snapshot **out);
 };

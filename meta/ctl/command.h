@@ -105,6 +105,7 @@ struct ctl_command {
     const char *summary;
     const char *examples; /* whole lines */
 };
+extern const struct ctl_column ctl_step_columns[]; /* of who takes part in a job */
 extern const struct ctl_command ctl_commands[];
 extern const size_t ctl_command_count;
 

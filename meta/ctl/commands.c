@@ -37,7 +37,15 @@ static const struct ctl_column deleted_record[] = {
     {"empty_aliases", "Empty aliases", CTL_TEXT}, {"restore_until_ms", "Restorable until", CTL_TIME}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column job_columns[] = {
     {"id", "ID", CTL_TEXT}, {"kind", "KIND", CTL_TEXT}, {"state", "STATE", CTL_TEXT}, {"account_id", "ACCOUNT ID", CTL_TEXT},
-    {"created_ms", "CREATED", CTL_TIME}, {"finished_ms", "FINISHED", CTL_TIME}, {"error", "ERROR", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+    {"created_ms", "CREATED", CTL_TIME}, {"finished_ms", "FINISHED", CTL_TIME}, {"pending_members", "PENDING", CTL_NUMBER},
+    {"error", "ERROR", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column job_record[] = {
+    {"id", "Id", CTL_TEXT}, {"kind", "Kind", CTL_TEXT}, {"state", "State", CTL_TEXT}, {"account_id", "Account id", CTL_TEXT},
+    {"created_ms", "Created", CTL_TIME}, {"finished_ms", "Finished", CTL_TIME}, {"pending_members", "Members pending", CTL_NUMBER},
+    {"completed_ms", "Complete", CTL_TIME}, {"error", "Error", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+const struct ctl_column ctl_step_columns[] = {
+    {"participant", "PARTICIPANT", CTL_TEXT}, {"state", "STATE", CTL_TEXT}, {"done_ms", "DONE", CTL_TIME},
+    {"failed_count", "FAILED", CTL_NUMBER}, {"error", "WHY", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column certificate_record[] = {
     {"valid", "Valid", CTL_TEXT}, {"intent", "Intent", CTL_TEXT}, {"account_id", "Account id", CTL_TEXT},
     {"reason", "Reason", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
@@ -546,6 +554,7 @@ const struct ctl_command ctl_commands[] = {
      "Show which group owns which slots", "  volaryctl slot list\n"},
 
     {"job", "list", "", CTL_BIT(LIMIT), JOBS, "ListJobs", build_job_list, CTL_LIST, "jobs", job_columns, CTL_HARMLESS, "Show long work and how far it is", "  volaryctl job list\n"},
+    {"job", "show", "ID", 0, JOBS, "GetJob", build_job_watch, CTL_RECORD, "steps", job_record, CTL_HARMLESS, "Show one piece of work, who takes part in it and how far each is", "  volaryctl job show 7\n"},
     {"job", "watch", "ID", 0, JOBS, "GetJob", build_job_watch, CTL_JOB, NULL, job_columns, CTL_HARMLESS, "Follow one piece of work to its end", "  volaryctl job watch 7\n"},
     {"certificate", "verify", "FILE", 0, JOBS, "VerifyCertificate", build_certificate_verify, CTL_CHECK, NULL, certificate_record, CTL_HARMLESS,
      "Check a certificate of erasure against this cluster's key; exit 9 when it does not hold", "  volaryctl certificate verify erasure.json\n"},

@@ -314,13 +314,15 @@ static int run_list(struct ctl_work *work)
     return exit_code == CTL_EXIT_OK ? end_list(work) : exit_code;
 }
 
-/* What an object has in a list of its own: the members of a cluster. */
+/* What an object has in a list of its own: the members of a cluster, the steps of a job. */
 static int show_rows_below(struct ctl_work *work, const void *reply)
 {
     const struct ctl_command *member_list = ctl_command_find(VY_LIT("member"), VY_LIT("list"));
     const struct vy_pb_field *list = ctl_field_find(work->method->reply, work->command->list);
     struct ctl_table table;
-    ctl_table_init(&table, member_list->columns, false, &work->page_arena);
+    ctl_table_init(&table,
+                   list->desc == &admin_job_step_desc ? ctl_step_columns : member_list->columns,
+                   false, &work->page_arena);
     for (size_t i = 0; i < ctl_field_count(list, reply); i++) {
         const struct vy_err err = ctl_table_add(&table, list->desc, ctl_field_item(list, reply, i));
         if (vy_failed(err)) {

@@ -77,8 +77,9 @@ class Delete(volary.Case):
             late.send(MESSAGE + b".\r\n")
             self.assertRegex(late.reply(), r"\A[45]\d\d")
         certificate = json.loads(text)
-        self.assertEqual((certificate["account_id"], certificate["format"]), (number, "volary-erasure-1"))
-        self.assertTrue(any("raft log" in line for line in certificate["pending"]))
+        self.assertEqual((certificate["account_id"], certificate["format"]), (number, "volary-erasure-2"))
+        self.assertEqual((certificate["pending"], certificate["left"]), ([], []))
+        self.assertEqual(len([line for line in certificate["done"] if "raft log cut" in line]), 2)  # of meta and of the group
         self.assertTrue(self.login_is_refused(name))
         self.assertRegex(self.rcpt(name), r"\A550")
         self.check_certificate(text)

@@ -146,11 +146,21 @@ static const struct store_reader *local_newest(struct meta_group *group)
     return store_newest(local_of(group)->store);
 }
 
-static struct vy_err local_compact(struct meta_group *group, unsigned family, struct vy_bytes from,
-                                   struct vy_bytes to)
+static void local_expel(struct meta_group *group, uint64_t account_id, struct expel_report *out)
 {
-    return store_compact(local_of(group)->store, family, from, to);
+    const struct meta_local *local = local_of(group);
+    (void)account_id;
+    *out = (struct expel_report){.is_rewritten = !local->is_unexpelled,
+                                 .is_cut = !local->is_unexpelled};
 }
+
+static void local_ask(void *arg, const struct meta_expel *what, meta_expel_fn done, void *done_arg)
+{
+    struct meta_local *local = arg;
+    local->member_asked = what->member_id;
+    done(done_arg, local->member_err, &local->member_answer);
+}
+static const struct meta_expel_ops local_expel_ops = {.ask = local_ask};
 
 static bool local_is_leader(struct meta_group *group)
 {
@@ -196,7 +206,7 @@ static const struct meta_group_ops local_group_ops = {
     .barrier = local_barrier,
     .snapshot = local_snapshot,
     .newest = local_newest,
-    .compact = local_compact,
+    .expel = local_expel,
     .is_leader = local_is_leader,
     .leader_hint = local_leader_hint,
     .get_status = local_get_status,
@@ -236,6 +246,8 @@ static void build(struct meta_local *local, uint32_t scram_iterations,
                                        .metrics = local->metrics,
                                        .fence = fence,
                                        .fence_arg = fence_arg,
+                                       .expel = &local_expel_ops,
+                                       .expel_arg = local,
                                        .group_ids = group_ids,
                                        .group_count = VY_COUNT_OF(group_ids),
                                        .scram_iterations =

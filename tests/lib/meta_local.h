@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "meta/admin.h"
 #include "meta/service.h"
+#include "proto/shard.pb.h"
 #include "replica/store_mem.h"
 #include "replica/txn.h"
 #include "tests/lib/fake_clock.h"
@@ -33,8 +34,12 @@ struct meta_local {
     uint64_t index;        /* of the last entry */
     uint64_t last_ms;
     bool is_leader;
-    bool is_holding;     /* entries wait for meta_local_release, in order */
-    struct vy_list held; /* struct local_commit */
+    bool is_holding;                          /* entries wait for meta_local_release, in order */
+    bool is_unexpelled;                       /* its files are never rid of what was deleted */
+    struct account_expel_reply member_answer; /* of every other member, or */
+    struct vy_err member_err;                 /* why it cannot be asked */
+    uint64_t member_asked;                    /* the last one */
+    struct vy_list held;                      /* struct local_commit */
     struct vy_metrics *metrics;
     enum vy_code fail_next_propose; /* OK: no fault; UNKNOWN: applied, but not told */
     char message[512];              /* of the last admin call that failed */

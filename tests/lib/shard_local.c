@@ -159,6 +159,16 @@ static struct vy_err local_snapshot(struct shard_log *log, struct store_snapshot
     return store_snapshot_new(local_of(log)->machine.store, out);
 }
 
+/* Done when it is asked for the second time: there are no files. */
+static void local_expel(struct shard_log *log, uint64_t account_id, struct expel_report *out)
+{
+    struct shard_local *local = local_of(log);
+
+    *out = (struct expel_report){.is_cut = local->expelled_account_id == account_id,
+                                 .is_rewritten = local->expelled_account_id == account_id};
+    local->expelled_account_id = account_id;
+}
+
 static const struct shard_log_ops local_log_ops = {
     .propose = local_propose,
     .read_barrier = local_read_barrier,
@@ -166,6 +176,7 @@ static const struct shard_log_ops local_log_ops = {
     .status = local_status,
     .leader_hint = local_leader_hint,
     .snapshot_open = local_snapshot,
+    .expel = local_expel,
 };
 
 /* ---- meta: every account has a key of its own id ---- */

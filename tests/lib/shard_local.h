@@ -43,6 +43,7 @@ struct shard_local {
     uint64_t quota_bytes;           /* what meta says of accounts */
     uint64_t unknown_account_id;    /* meta does not know this one */
     bool is_meta_away;              /* nobody is known */
+    uint64_t expelled_account_id;   /* the last one that was asked for */
     unsigned key_requests;
 };
 

@@ -15,28 +15,28 @@
 #include "base/workers.h"
 #include "replica/replica.h"
 
-#define SCRUB_SUBJECTS_MAX 4096U /* asked for and not done yet; more have to ask again */
-#define SCRUB_PREFIX_BYTES_MAX 16U
+#define EXPEL_SUBJECTS_MAX 4096U /* asked for and not done yet; more have to ask again */
+#define EXPEL_PREFIX_BYTES_MAX 16U
 
-struct scrubber;
-struct scrubber_config {
+struct expeller;
+struct expeller_config {
     struct replica *replica; /* all borrowed */
     struct vy_loop *loop;
     const struct vy_log *log;
     struct vy_workers *workers; /* NULL: a thread of its own */
     /* What the rows of a subject (an account) begin with in a table; returns its length, 0: the
      * whole table is small, and is rewritten. @thread worker */
-    size_t (*write_prefix)(unsigned family, uint64_t subject, uint8_t out[SCRUB_PREFIX_BYTES_MAX]);
+    size_t (*write_prefix)(unsigned family, uint64_t subject, uint8_t out[EXPEL_PREFIX_BYTES_MAX]);
     uint64_t families; /* bits 1 << family: tables with rows of subjects. The log always is one */
 };
-VY_CHECKED struct vy_err scrubber_new(const struct scrubber_config *config, struct scrubber **out);
+VY_CHECKED struct vy_err expeller_new(const struct expeller_config *config, struct expeller **out);
 /* Waits for a pass that runs. Before the replica is freed. NULL is allowed. */
-void scrubber_free(struct scrubber *scrubber);
+void expeller_free(struct expeller *expeller);
 
-struct scrub_report {
+struct expel_report {
     bool is_rewritten; /* the tables hold it no more */
     bool is_cut;       /* nor does the log: all is done */
 };
 /* How far a subject is, whose rows this member has deleted; begins the work when it is not known.
  * A subject that was done long ago may be forgotten, and is done once more. */
-void scrubber_ask(struct scrubber *scrubber, uint64_t subject, struct scrub_report *out);
+void expeller_ask(struct expeller *expeller, uint64_t subject, struct expel_report *out);

@@ -3,7 +3,7 @@
  * What was deleted leaves the files: on RocksDB, with the real loop and a writer thread. The proof
  * is a search for the bytes in every file of the directory (P8, F22).
  */
-#include "replica/scrub.h"
+#include "replica/expel.h"
 
 #include "base/assert.h"
 #include "replica/replica_fixture.h"
@@ -19,9 +19,9 @@ struct work {
     struct vy_loop *loop;
     struct kv_fsm fsm;
     struct replica *replica;
-    struct scrubber *scrubber;
+    struct expeller *expeller;
     struct vy_timer *timer;
-    struct scrub_report report;
+    struct expel_report report;
     unsigned filler_left;
     bool is_deleted;
 };
@@ -64,7 +64,7 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 
 /* ---- the work ---- */
 
-static size_t write_prefix(unsigned family, uint64_t subject, uint8_t out[SCRUB_PREFIX_BYTES_MAX])
+static size_t write_prefix(unsigned family, uint64_t subject, uint8_t out[EXPEL_PREFIX_BYTES_MAX])
 {
     (void)family;
     out[0] = (uint8_t)subject;
@@ -96,11 +96,11 @@ static void propose(struct work *work, const char *command)
 static void ask(void *arg)
 {
     struct work *work = arg;
-    if (work->scrubber == NULL) {
+    if (work->expeller == NULL) {
         replica_stop(work->replica, on_stopped, work);
         return;
     }
-    scrubber_ask(work->scrubber, 'k', &work->report);
+    expeller_ask(work->expeller, 'k', &work->report);
     if (work->report.is_cut) {
         replica_stop(work->replica, on_stopped, work);
         return;
@@ -108,7 +108,7 @@ static void ask(void *arg)
     vy_timer_start(work->timer, 10);
 }
 
-/* The marked row, others around it, the delete; then the scrubber. */
+/* The marked row, others around it, the delete; then the expeller. */
 static void step(void *arg)
 {
     struct work *work = arg;
@@ -142,32 +142,32 @@ static void open_at(struct work *work, const char *dir)
 {
     kv_init(&work->fsm);
     const struct replica_config config = {.dir = dir,
-                                          .name = "scrub",
+                                          .name = "expel",
                                           .bootstrap_alone = true,
                                           .clock = vy_clock_system(),
                                           .rng = vy_rng_system(),
                                           .loop = work->loop,
                                           .fsm = &work->fsm.base};
     VY_ASSERT(!vy_failed(replica_open(&config, &work->replica)));
-    const struct scrubber_config scrub = {.replica = work->replica,
+    const struct expeller_config expel = {.replica = work->replica,
                                           .loop = work->loop,
                                           .write_prefix = write_prefix,
                                           .families = 1ULL << KV_FAMILY_ROWS};
-    VY_ASSERT(!vy_failed(scrubber_new(&scrub, &work->scrubber)));
+    VY_ASSERT(!vy_failed(expeller_new(&expel, &work->expeller)));
     work->timer = vy_timer_new(work->loop, ask, work);
 }
 
 static void close_it(struct work *work)
 {
     vy_timer_free(work->timer);
-    scrubber_free(work->scrubber);
+    expeller_free(work->expeller);
     replica_free(work->replica);
     vy_loop_uv_free(work->loop);
 }
 
-static void p8_what_was_deleted_is_in_no_file_when_the_scrubber_says_so(void **state)
+static void p8_what_was_deleted_is_in_no_file_when_the_expeller_says_so(void **state)
 {
-    char dir[] = "/tmp/volary-scrub-XXXXXX";
+    char dir[] = "/tmp/volary-expel-XXXXXX";
     struct work work = {.filler_left = 20};
     (void)state;
     assert_non_null(mkdtemp(dir));
@@ -185,10 +185,10 @@ static void p8_what_was_deleted_is_in_no_file_when_the_scrubber_says_so(void **s
     assert_int_equal(nftw(dir, remove_one, 16, FTW_PHYS | FTW_DEPTH), 0);
 }
 
-/* The search finds what is there: without the scrubber the bytes stay, in the log at least. */
+/* The search finds what is there: without the expeller the bytes stay, in the log at least. */
 static void without_it_the_bytes_are_found(void **state)
 {
-    char dir[] = "/tmp/volary-scrub-XXXXXX";
+    char dir[] = "/tmp/volary-expel-XXXXXX";
     struct work work = {.filler_left = 20};
     (void)state;
     assert_non_null(mkdtemp(dir));
@@ -197,8 +197,8 @@ static void without_it_the_bytes_are_found(void **state)
     assert_false(vy_failed(replica_start(work.replica)));
     work.report.is_cut = false;
     vy_timer_free(work.timer);
-    scrubber_free(work.scrubber);
-    work.scrubber = NULL;
+    expeller_free(work.expeller);
+    work.expeller = NULL;
     work.timer = NULL;
     vy_loop_post(work.loop, begin, &work);
     vy_loop_uv_run(work.loop);
@@ -210,7 +210,7 @@ static void without_it_the_bytes_are_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(p8_what_was_deleted_is_in_no_file_when_the_scrubber_says_so),
+        cmocka_unit_test(p8_what_was_deleted_is_in_no_file_when_the_expeller_says_so),
         cmocka_unit_test(without_it_the_bytes_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
