@@ -27,6 +27,7 @@ static const struct admin_method methods[] = {
     {"JobService",        "ListJobs",          admin_list_jobs,           false},
     {"JobService",        "GetJob",            admin_get_job,             false},
     {"JobService",        "VerifyCertificate", admin_verify_certificate,  false},
+    {"JobService",        "GetCertificateKey", admin_get_certificate_key, false},
     {"AliasService",      "CreateAlias",       admin_create_alias,        true},
     {"AliasService",      "ListAliases",       admin_list_aliases,        false},
     {"AliasService",      "DeleteAlias",       admin_delete_alias,        true},

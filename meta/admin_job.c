@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Long work and how far it is (DEL-8), and the certificates that it ends with. */
+#include "base/codec.h"
 #include "meta/admin_private.h"
 #include "meta/certificate.h"
 #include "meta/erase.h"
@@ -216,6 +217,43 @@ void admin_verify_certificate(struct meta_call *call)
         .valid = !vy_failed(err),
         .reason = vy_failed(err) ? vy_cstr(err.what) : vy_bytes(NULL, 0),
         .intent = claims.job_id,
-        .account_id = claims.account_id};
+        .account_id = claims.account_id,
+        .serial = claims.serial,
+        .pending_members = claims.pending};
+    meta_call_reply(call, &reply);
+}
+
+static struct vy_err encode_hex(struct vy_arena *arena, struct vy_bytes bytes, struct vy_bytes *out)
+{
+    struct vy_buf text;
+    vy_buf_init(&text, 1024);
+    vy_hex_encode(&text, bytes);
+    struct vy_err err = vy_buf_error(&text);
+    if (!vy_failed(err)) {
+        err = vy_arena_dup(arena, vy_buf_bytes(&text), out);
+    }
+    vy_buf_deinit(&text);
+    return err;
+}
+
+static struct vy_err read_key(struct meta_call *call, struct admin_certificate_key *out)
+{
+    struct replica_identity identity;
+    uint8_t key[CERTIFICATE_KEY_BYTES];
+    call->meta->group->ops->get_identity(call->meta->group, &identity);
+    const struct vy_bytes cluster_id = vy_bytes(identity.cluster_id, sizeof(identity.cluster_id));
+    VY_TRY(certificate_public_key(call->meta->config.key, cluster_id, key));
+    VY_TRY(encode_hex(&call->arena, vy_bytes(key, sizeof(key)), &out->public_key));
+    return encode_hex(&call->arena, cluster_id, &out->cluster_id);
+}
+
+void admin_get_certificate_key(struct meta_call *call)
+{
+    struct admin_certificate_key reply;
+    const struct vy_err err = read_key(call, &reply);
+    if (vy_failed(err)) {
+        meta_call_fail(call, err);
+        return;
+    }
     meta_call_reply(call, &reply);
 }

@@ -110,6 +110,7 @@ void admin_restore_account(struct meta_call *call);
 void admin_list_jobs(struct meta_call *call);
 void admin_get_job(struct meta_call *call);
 void admin_verify_certificate(struct meta_call *call);
+void admin_get_certificate_key(struct meta_call *call);
 void admin_create_alias(struct meta_call *call);
 void admin_list_aliases(struct meta_call *call);
 void admin_delete_alias(struct meta_call *call);

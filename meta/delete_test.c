@@ -629,6 +629,43 @@ static void f22_one_that_is_no_member_any_more_is_told_as_left(void **state)
     expect_in(job.certificate, "\"left\":[\"group ", true);
 }
 
+static uint64_t gauge(struct fixture *f, const char *name)
+{
+    struct vy_buf text;
+    uint64_t value = UINT64_MAX;
+    char line[96];
+    vy_buf_init(&text, 1024U * 1024);
+    vy_metrics_write(f->local->metrics, &text);
+    (void)snprintf(line, sizeof(line), "\n%s ", name);
+    const struct vy_bytes all = vy_buf_bytes(&text);
+    const size_t at = vy_bytes_find(all, vy_cstr(line), 0);
+    assert_true(at != SIZE_MAX);
+    struct vy_bytes rest = vy_bytes_from(all, at + strlen(line));
+    assert_true(vy_parse_u64(vy_bytes_cut(&rest, '\n'), &value));
+    vy_buf_deinit(&text);
+    return value;
+}
+
+static void del8_an_erasure_that_is_old_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    add_shard(f, "shard-a", group_of_ada(f));
+    f->local->member_err = vy_error(VY_CODE_UNAVAILABLE, "down");
+    must_delete(f, "ada@d.test");
+    (void)run_to_end(f, "1");
+    meta_local_run_ms(f->local, 6000);
+    assert_int_equal(gauge(f, "volary_meta_erase_open"), 0);
+    assert_int_equal(gauge(f, "volary_meta_erase_waiting"), 1);
+    assert_int_equal(gauge(f, "volary_meta_erase_overdue"), 0);
+    fake_clock_advance_ms(&f->local->clock, META_ALERT_MS);
+    meta_local_run_ms(f->local, 6000);
+    assert_int_equal(gauge(f, "volary_meta_erase_overdue"), 1);
+    assert_true(gauge(f, "volary_meta_erase_oldest_seconds") >= META_ALERT_MS / 1000);
+    meta_local_set_leader(f->local, false);
+    meta_local_run_ms(f->local, 2000);
+    assert_int_equal(gauge(f, "volary_meta_erase_overdue"), 0); /* the next leader counts */
+}
+
 static void jobs_are_listed_in_pages(void **state)
 {
     struct fixture *f = *state;
@@ -674,6 +711,7 @@ int main(void)
         TEST(f22_every_member_is_asked_until_it_is_clean),
         TEST(f22_a_member_that_is_away_is_pending_and_certified_when_it_is_back),
         TEST(f22_one_that_is_no_member_any_more_is_told_as_left),
+        TEST(del8_an_erasure_that_is_old_is_counted),
         TEST(jobs_are_listed_in_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,11 @@ static struct vy_err erase_rows(struct erasure *erasure)
 
 /* ---- answers to repeated requests: they remember how a secret was made ---- */
 
+_Static_assert(REPLICA_FAMILY_RAFT == 0 && REPLICA_FAMILY_SYS == 1 && REPLICA_FAMILY_IDEM == 2 &&
+                   REPLICA_FAMILY_FIRST == 3,
+               "P8: say what an account leaves in the engine's new family (raft: cut by expel.c; "
+               "sys: nothing; idem: here)");
+
 #define ANSWERS_MAX 4096U              /* of the last minutes; those behind expire */
 #define ANSWER_BYTES_MAX (256U * 1024) /* one, with all its names */
 

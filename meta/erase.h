@@ -6,8 +6,9 @@
 #include <stddef.h>
 
 #define ERASE_STEP_COUNT 3U
-#define ERASE_MEMBERS_MAX 64U /* of meta's group and of the account's, with those that came later  \
-                               */
+#define ERASE_MEMBERS_MAX                                                                          \
+    64U /* of meta's group and of the account's, with those that came later                        \
+         */
 extern const enum erase_step erase_steps[ERASE_STEP_COUNT]; /* in their order */
 
 /* The first that is not done; of an erasure that ended with members pending, what comes next for

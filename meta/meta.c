@@ -20,6 +20,11 @@ uint64_t meta_retention_ms(const struct meta *meta)
     return meta->config.retention_ms == 0 ? META_RETENTION_MS : meta->config.retention_ms;
 }
 
+uint64_t meta_alert_ms(const struct meta *meta)
+{
+    return meta->config.alert_ms == 0 ? META_ALERT_MS : meta->config.alert_ms;
+}
+
 uint64_t meta_quarantine_ms(const struct meta *meta)
 {
     return meta->config.quarantine_ms == 0 ? META_QUARANTINE_MS : meta->config.quarantine_ms;

@@ -20,6 +20,7 @@
 #define META_SESSION_MS (24ULL * 60 * 60 * 1000) /* a session token's life */
 #define META_RETENTION_MS (30ULL * 24 * 60 * 60 * 1000)
 #define META_QUARANTINE_MS (30ULL * 24 * 60 * 60 * 1000)
+#define META_ALERT_MS (24ULL * 60 * 60 * 1000)
 #define META_GROUPS_MAX 64U /* of shards, at bootstrap */
 
 struct meta;
@@ -109,6 +110,7 @@ struct meta_config {
     uint64_t retention_ms;     /* 0: META_RETENTION_MS; how long a soft delete can be undone */
     const struct guess_limits *guesses; /* NULL: guessing costs nothing. Copied */
     uint64_t quarantine_ms; /* 0: META_QUARANTINE_MS; how long its address stays unused */
+    uint64_t alert_ms;      /* 0: META_ALERT_MS; an erasure that takes longer is told by a metric */
     struct vy_workers *expel_workers; /* NULL: a thread of its own (replica/expel.h) */
     /* Of another member of meta's group: the node that it runs on (NULL: not known), and whether it
      * can be reached now. For hints and status; NULL: members are told by address alone. */

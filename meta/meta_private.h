@@ -110,6 +110,7 @@ void meta_on_call_closed(struct meta *meta);
 
 uint64_t meta_now_ms(const struct meta *meta); /* wall clock */
 uint64_t meta_retention_ms(const struct meta *meta);
+uint64_t meta_alert_ms(const struct meta *meta);
 uint64_t meta_quarantine_ms(const struct meta *meta);
 uint32_t meta_scram_iterations(const struct meta *meta);
 /* The group that the map gives an account's slot to; 0: the cluster has no map. */

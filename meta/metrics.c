@@ -40,6 +40,24 @@ static const struct vy_metric_spec ready_spec = {
     .help = "1 while this member leads and answers writes.",
     .kind = VY_METRIC_GAUGE};
 
+static const struct vy_metric_spec erase_open_spec = {
+    .name = "volary_meta_erase_open",
+    .help = "Erasures of accounts that are not certified yet; of the leader, 256 at most.",
+    .kind = VY_METRIC_GAUGE};
+static const struct vy_metric_spec erase_waiting_spec = {
+    .name = "volary_meta_erase_waiting",
+    .help = "Certified erasures with members that were away and are not clean yet; 256 at most.",
+    .kind = VY_METRIC_GAUGE};
+static const struct vy_metric_spec erase_overdue_spec = {
+    .name = "volary_meta_erase_overdue",
+    .help = "Erasures, certified or not, that are incomplete for longer than delete.alert_s: alert "
+            "when it is not 0.",
+    .kind = VY_METRIC_GAUGE};
+static const struct vy_metric_spec erase_oldest_spec = {
+    .name = "volary_meta_erase_oldest_seconds",
+    .help = "Age of the oldest erasure that is incomplete.",
+    .kind = VY_METRIC_GAUGE};
+
 struct vy_err meta_metrics_init(struct vy_metrics *registry, struct meta_metrics *out)
 {
     *out = (struct meta_metrics){.auth = NULL};
@@ -52,6 +70,10 @@ struct vy_err meta_metrics_init(struct vy_metrics *registry, struct meta_metrics
     VY_TRY(vy_metrics_add(registry, &admin_spec, &metrics.admin));
     VY_TRY(vy_metrics_add(registry, &watchers_spec, &metrics.watchers));
     VY_TRY(vy_metrics_add(registry, &ready_spec, &metrics.ready));
+    VY_TRY(vy_metrics_add(registry, &erase_open_spec, &metrics.erase_open));
+    VY_TRY(vy_metrics_add(registry, &erase_waiting_spec, &metrics.erase_waiting));
+    VY_TRY(vy_metrics_add(registry, &erase_overdue_spec, &metrics.erase_overdue));
+    VY_TRY(vy_metrics_add(registry, &erase_oldest_spec, &metrics.erase_oldest));
     *out = metrics;
     return vy_ok();
 }
@@ -96,4 +118,16 @@ void meta_metrics_change_watchers(const struct meta_metrics *metrics, int by)
     if (metrics->watchers != NULL) {
         vy_metric_change(metrics->watchers, 0, by);
     }
+}
+
+void meta_metrics_set_erasures(const struct meta_metrics *metrics,
+                               const struct meta_erasures *erasures)
+{
+    if (metrics->erase_open == NULL) {
+        return;
+    }
+    vy_metric_set(metrics->erase_open, 0, (int64_t)erasures->open);
+    vy_metric_set(metrics->erase_waiting, 0, (int64_t)erasures->waiting);
+    vy_metric_set(metrics->erase_overdue, 0, (int64_t)erasures->overdue);
+    vy_metric_set(metrics->erase_oldest, 0, (int64_t)(erasures->oldest_ms / 1000));
 }

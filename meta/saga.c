@@ -299,12 +299,17 @@ static void round_on_timer(void *arg)
     struct meta *meta = saga->meta;
     const uint64_t now_ms = vy_clock_mono_ms(meta->config.clock);
     if (saga->is_stopping || meta->group == NULL || !meta_is_ready(meta)) {
+        const struct meta_erasures none = {.open = 0};
+        meta_metrics_set_erasures(&meta->metrics, &none);
         return; /* kicked when it leads again */
     }
     struct vy_err err = begin_runs(saga, meta_key_open_job, &saga->after_job);
     if (!vy_failed(err) && now_ms >= saga->waiting_at_ms) {
         saga->waiting_at_ms = now_ms + WAITING_MS;
         err = begin_runs(saga, meta_key_waiting_job, &saga->after_waiting);
+        if (!vy_failed(err)) {
+            err = erase_watch(meta);
+        }
     }
     if (!vy_failed(err) && !saga->is_expiring && now_ms >= saga->expire_at_ms) {
         saga->expire_at_ms = now_ms + EXPIRE_MS;

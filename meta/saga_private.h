@@ -36,6 +36,9 @@ void erase_run_done(struct erase_run *run, struct vy_err err);
 /* Nothing to write down: a later round looks again, soon when somebody is about to be done. */
 void erase_run_rest(struct erase_run *run, bool is_soon);
 
+/* saga_watch.c: sets the metrics of erasures. */
+VY_CHECKED struct vy_err erase_watch(struct meta *meta);
+
 /* saga_members.c */
 /* Fills run->members with everybody who has files of the account now. */
 VY_CHECKED struct vy_err erase_members_list(struct erase_run *run);

@@ -41,6 +41,7 @@ enum ctl_option {
     CTL_OPTION_NETWORKS,
     CTL_OPTION_OVERRIDE,
     CTL_OPTION_KEEP_APP_PASSWORDS,
+    CTL_OPTION_KEY,
     CTL_OPTION_COUNT
 };
 #define CTL_BIT(option) (1ULL << CTL_OPTION_##option)
@@ -64,7 +65,7 @@ enum ctl_shape {
     CTL_LINES,    /* as LIST, but one object of JSON a line unless --output json */
     CTL_DELETION, /* confirmed first, then a record, or the certificate with --wait */
     CTL_JOB,      /* one job, asked for until it is done */
-    CTL_CHECK,    /* a record about the file that is named */
+    CTL_CHECK,    /* a record about the file that is named; with --key without a server */
     CTL_SECRET,   /* of a second factor, with its QR code */
     CTL_CODES     /* recovery codes, one a line */
 };

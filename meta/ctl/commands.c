@@ -48,7 +48,9 @@ const struct ctl_column ctl_step_columns[] = {
     {"failed_count", "FAILED", CTL_NUMBER}, {"error", "WHY", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column certificate_record[] = {
     {"valid", "Valid", CTL_TEXT}, {"intent", "Intent", CTL_TEXT}, {"account_id", "Account id", CTL_TEXT},
-    {"reason", "Reason", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+    {"serial", "Serial", CTL_TEXT}, {"pending_members", "Members pending", CTL_TEXT}, {"reason", "Reason", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column certificate_key_record[] = {
+    {"public_key", "Public key", CTL_TEXT}, {"cluster_id", "Cluster", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column new_account_record[] = {
     {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"password", "Password", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column password_record[] = {
@@ -556,8 +558,12 @@ const struct ctl_command ctl_commands[] = {
     {"job", "list", "", CTL_BIT(LIMIT), JOBS, "ListJobs", build_job_list, CTL_LIST, "jobs", job_columns, CTL_HARMLESS, "Show long work and how far it is", "  volaryctl job list\n"},
     {"job", "show", "ID", 0, JOBS, "GetJob", build_job_watch, CTL_RECORD, "steps", job_record, CTL_HARMLESS, "Show one piece of work, who takes part in it and how far each is", "  volaryctl job show 7\n"},
     {"job", "watch", "ID", 0, JOBS, "GetJob", build_job_watch, CTL_JOB, NULL, job_columns, CTL_HARMLESS, "Follow one piece of work to its end", "  volaryctl job watch 7\n"},
-    {"certificate", "verify", "FILE", 0, JOBS, "VerifyCertificate", build_certificate_verify, CTL_CHECK, NULL, certificate_record, CTL_HARMLESS,
-     "Check a certificate of erasure against this cluster's key; exit 9 when it does not hold", "  volaryctl certificate verify erasure.json\n"},
+    {"certificate", "verify", "FILE", CTL_BIT(KEY), JOBS, "VerifyCertificate", build_certificate_verify, CTL_CHECK, NULL, certificate_record, CTL_HARMLESS,
+     "Check a certificate of erasure; exit 9 when it does not hold. With --key no server is asked",
+     "  volaryctl certificate verify erasure.json\n  volaryctl certificate verify erasure.json --key cluster-a.key\n"},
+    {"certificate", "key", "", 0, JOBS, "GetCertificateKey", build_empty, CTL_RECORD, NULL, certificate_key_record, CTL_HARMLESS,
+     "Show the public key that this cluster signs certificates with; keep it where the cluster is not",
+     "  volaryctl certificate key > cluster-a.key\n"},
 };
 /* clang-format on */
 const size_t ctl_command_count = VY_COUNT_OF(ctl_commands);

@@ -507,7 +507,11 @@ static int run_work(struct ctl_work *work)
         return run_one(work);
     case CTL_CHECK:
         exit_code = ctl_work_read_file(work);
-        return exit_code == CTL_EXIT_OK ? run_one(work) : exit_code;
+        if (exit_code == CTL_EXIT_OK) {
+            exit_code =
+                work->run->args->has[CTL_OPTION_KEY] ? ctl_work_verify_here(work) : run_one(work);
+        }
+        return exit_code;
     case CTL_DELETION:
         return ctl_work_delete(work);
     case CTL_JOB:

@@ -13,7 +13,7 @@
 
 /* ---- a file ---- */
 
-static struct vy_err read_all(struct ctl_work *work, int fd)
+static struct vy_err read_all(struct ctl_work *work, int fd, struct vy_bytes *out)
 {
     uint8_t *bytes = vy_arena_alloc(&work->arena, FILE_BYTES_MAX);
     size_t len = 0;
@@ -28,20 +28,24 @@ static struct vy_err read_all(struct ctl_work *work, int fd)
         }
         len += got > 0 ? (size_t)got : 0;
     }
-    work->build.file = vy_bytes(bytes, len);
+    *out = vy_bytes(bytes, len);
     return len < FILE_BYTES_MAX ? vy_ok() : vy_error(VY_CODE_LIMIT, "the file is too long");
 }
 
 int ctl_work_read_file(struct ctl_work *work)
 {
-    const char *path = vy_arena_cstr(&work->arena, work->run->args->words[0]);
+    return ctl_work_read_path(work, work->run->args->words[0], &work->build.file);
+}
+
+int ctl_work_read_path(struct ctl_work *work, struct vy_bytes name, struct vy_bytes *out)
+{
+    const char *path = vy_arena_cstr(&work->arena, name);
     const int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        ctl_say_error(work->run->err, work->run->args->words[0], vy_cstr(strerror(errno)), NULL,
-                      "IO");
+        ctl_say_error(work->run->err, name, vy_cstr(strerror(errno)), NULL, "IO");
         return CTL_EXIT_FAILURE;
     }
-    const struct vy_err err = read_all(work, fd);
+    const struct vy_err err = read_all(work, fd, out);
     (void)close(fd);
     return vy_failed(err) ? ctl_work_fail_err(work, err) : CTL_EXIT_OK;
 }

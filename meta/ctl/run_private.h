@@ -45,6 +45,9 @@ int ctl_work_show_codes(struct ctl_work *work);
 
 /* ---- jobs (run_job.c) ---- */
 
+int ctl_work_read_path(struct ctl_work *work, struct vy_bytes name, struct vy_bytes *out);
 int ctl_work_read_file(struct ctl_work *work); /* the first word names it; into build.file */
+int ctl_work_verify_here(
+    struct ctl_work *work); /* build.file, with the key of --key (run_verify.c) */
 int ctl_work_delete(struct ctl_work *work);
 int ctl_work_watch(struct ctl_work *work);

@@ -92,6 +92,20 @@ class Delete(volary.Case):
         bad.write_text(text.replace('"intent":"', '"intent":"9', 1))
         self.assertEqual(self.server.ctl_json("certificate", "verify", str(good))["valid"], True)
         self.assertEqual(self.server.ctl("certificate", "verify", str(bad), check=False)[0], 9)
+        self.check_offline(good, bad)
+
+    def check_offline(self, good, bad):
+        """With the public key alone: no server is named, none could be asked."""
+        key = self.server.home / "cluster.key.txt"
+        key.write_text(self.server.ctl("certificate", "key")[1])
+        digits = self.server.ctl_json("certificate", "key")["public_key"]
+        nowhere = [str(volary.BIN / "volaryctl"), "--server", "127.0.0.1:1", "certificate", "verify"]
+        for given in (str(key), digits):
+            self.assertEqual(volary.ctl(nowhere, [str(good), "--key", given])[0], 0)
+            self.assertEqual(volary.ctl(nowhere, [str(bad), "--key", given], check=False)[0], 9)
+        other = digits.translate(str.maketrans("0123456789abcdef", "123456789abcdef0"))
+        self.assertEqual(volary.ctl(nowhere, [str(good), "--key", other], check=False)[0], 9)
+        self.assertEqual(volary.ctl(nowhere, [str(good), "--key", str(good.parent)], check=False)[0], 1)
 
     def check_job(self, job, number):
         listed = [j for j in self.server.ctl_json("job", "list") if j["id"] == job]
