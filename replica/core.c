@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replica/core.h"
 
+#include "base/plant.h"
 #include "replica/core_private.h"
 #include <stdlib.h>
 
@@ -199,6 +200,21 @@ static struct vy_err carry_out(struct core *core, const struct raft_update *upda
     return vy_ok();
 }
 
+/* Planted: what a majority holds is committed, whatever its term. */
+static void count_disks(struct core *core)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    const size_t count = core_members(core, members, REPLICA_MEMBERS_MAX);
+    for (uint64_t index = core->commit + 1; index <= core->reported; index++) {
+        size_t holders = 0;
+        for (size_t i = 0; i < count; i++) {
+            uint64_t match = 0;
+            holders += core_match_index(core, members[i].id, &match) && match >= index;
+        }
+        guard_keep_commit(core, holders > count / 2 ? index : 0);
+    }
+}
+
 static void event_entries(const struct raft_event *event, struct raft_entry **array, size_t *count)
 {
     *array = NULL;
@@ -235,6 +251,9 @@ struct vy_err core_step(struct core *core, struct raft_event *event, struct entr
         return translate(rv);
     }
     VY_TRY(carry_out(core, &update, array, array_count, entries));
+    if (VY_PLANT(OLD_TERMS)) {
+        count_disks(core);
+    }
     VY_TRY(lead_with_noop(core, now_ms));
     return tell_changes(core, now_ms);
 }

@@ -3,6 +3,7 @@
  * The nine guards around libraft 0.22.1. Each says what goes wrong without it; the number is its
  * bit in the simulation that found it. core_test.c has a case for each.
  */
+#include "base/plant.h"
 #include "replica/core_private.h"
 
 /* A follower records a change of members at the index of the first entry of its batch, so that it
@@ -52,6 +53,9 @@ bool guard_is_stale_rejection(const struct core *core, uint64_t from,
  * without their entry. */
 uint64_t guard_applicable(const struct core *core)
 {
+    if (VY_PLANT(ACK_EARLY) && core_role(core) == REPLICA_ROLE_LEADER) {
+        return core->reported;
+    }
     return VY_MIN(core->commit, core->reported);
 }
 

@@ -10,6 +10,7 @@
 #include "replica/idem.h"
 
 #include "base/assert.h"
+#include "base/plant.h"
 
 #include "replica/replica.h"
 
@@ -69,7 +70,7 @@ bool idem_find(struct txn *txn, struct vy_bytes key, uint64_t now_ms, struct vy_
 {
     uint64_t expires_ms = 0;
     struct vy_bytes result;
-    if (key.len == 0 || key.len > IDEM_KEY_BYTES_MAX || !find_row(txn, key, &expires_ms, &result) ||
+    if (VY_PLANT(FORGET_KEYS) || key.len == 0 || key.len > IDEM_KEY_BYTES_MAX || !find_row(txn, key, &expires_ms, &result) ||
         expires_ms <= now_ms) {
         return false;
     }

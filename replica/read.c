@@ -5,6 +5,7 @@
  * all reads that came before it; alone there is nobody to ask. A cut-off or paused ex-leader gets
  * no majority and answers nothing (P6, P10).
  */
+#include "base/plant.h"
 #include "replica/replica_private.h"
 #include <stdlib.h>
 
@@ -88,7 +89,7 @@ static void on_timer(void *arg)
 static void begin_round(struct replica *replica)
 {
     const uint64_t index = core_commit_index(replica->core);
-    if (core_is_alone(replica->core)) {
+    if (core_is_alone(replica->core) || VY_PLANT(STALE_READS)) {
         move_reads(&replica->reads.waiting, &replica->reads.ready, index);
         return;
     }

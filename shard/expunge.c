@@ -5,6 +5,7 @@
  * yet can still read them (IMAP-F2).
  */
 #include "base/assert.h"
+#include "base/plant.h"
 #include "mail/flags.h"
 #include "shard/email_row.h"
 #include "shard/fsm_private.h"
@@ -137,6 +138,9 @@ enum shard_code fsm_expunge(struct apply *apply)
         expunge_range(&expunge, uids.items[i], true);
     }
     expunge_end(&expunge, account);
+    if (VY_PLANT(REUSE_UID) && uids_contains(&expunge.vanished, box->row.uidnext - 1)) {
+        box->row.uidnext--;
+    }
     apply->result->modseq = expunge.count == 0 ? 0 : expunge.modseq;
     if (vy_failed(uids_encode_arena(&expunge.vanished, apply->arena, &apply->result->uids))) {
         tx_fail(apply->tx, vy_error(VY_CODE_NOMEM, "encode uids"));

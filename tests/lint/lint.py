@@ -3,7 +3,7 @@
 """lint.py [ROOT]: what the compiler cannot see. Prints FILE:LINE: RULE: what; exits 1 if it printed anything.
 
 Rules: layer (arrows between folders), pure (cores without I/O), owner (one folder per library), banned (calls), door (time and chance),
-spdx, todo, generated, log-event, log-key, log-page (docs/log-keys.d against the code, both ways), matrix
+spdx, todo, plant, generated, log-event, log-key, log-page (docs/log-keys.d against the code, both ways), matrix
 (docs/rfc-matrix.md: every RFC the server's code cites, and only files that exist).
 lint_selftest.py plants one violation of each.
 """
@@ -206,6 +206,14 @@ class Lint:
             if match[1] != "TODO" or not match[2]:
                 self.fault(name, line_of(text, match.start()), "todo", "write TODO(#issue) or nothing")
 
+    def check_plants(self, name, text):
+        """Planted bugs are compiled into the simulator alone."""
+        if name in ("base/plant.h", "tests/sim/CMakeLists.txt") or name.startswith("tests/lint/"):
+            return
+        match = re.search(r"VOLARY_PLANT\b", text)
+        if match and not name.endswith(".md"):
+            self.fault(name, line_of(text, match.start()), "plant", "VOLARY_PLANT belongs to the simulator")
+
     def check_file(self, name):
         if GENERATED.search(name):
             self.fault(name, 1, "generated", "is made by the build and not kept")
@@ -217,6 +225,7 @@ class Lint:
         except UnicodeDecodeError:
             return
         self.check_words(name, text)
+        self.check_plants(name, text)
         if suffix not in (".c", ".h"):
             return
         if name.split("/")[0] in LAYERS and not TEST.search(name):

@@ -48,6 +48,8 @@ PLANTED = [
     ("spdx", "deploy/tool", "#!/bin/sh\ntrue\n"),
     ("spdx", "mail/CMakeLists.txt", "volary_library(mail)\n"),
     ("todo", "mail/mime.c", "/* TODO: later */\n"),
+    ("plant", "mail/mime.c", "#define VOLARY_PLANT\n"),
+    ("plant", "mail/CMakeLists.txt", "# " + "SPDX-License-Identifier: Apache-2.0\nadd_definitions(-DVOLARY_PLANT)\n"),
     ("todo", "mail/mime.c", "/* FIXME */\n"),
     ("generated", "proto/rpc.pb.h", HEAD),
     ("log-event", "frontend/conn.c", 'void h(void)\n{\n    vy_log(log, VY_LOG_INFO, "conn.new.event");\n}\n'),
@@ -94,7 +96,7 @@ class Selftest(unittest.TestCase):
         named = {rule for rule, _, _ in PLANTED}
         self.assertTrue(named <= rules, named - rules)
         source = pathlib.Path(lint.__file__).read_text()
-        for rule in ("layer", "owner", "banned", "door", "spdx", "todo", "generated", "log-event", "log-key", "log-page"):
+        for rule in ("layer", "owner", "banned", "door", "spdx", "todo", "plant", "generated", "log-event", "log-key", "log-page"):
             self.assertIn(rule, named)
             self.assertIn(rule, source)
 
