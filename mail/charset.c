@@ -143,11 +143,6 @@ bool charset_is_known(uint16_t charset)
     return charset != CHARSET_UNKNOWN && charset < VY_COUNT_OF(charsets);
 }
 
-const char *charset_name(uint16_t charset)
-{
-    return charset_is_known(charset) ? charsets[charset] : "";
-}
-
 /* ---- UTF-8 ---- */
 
 /* Bytes at the front that are ASCII. */

@@ -13,8 +13,6 @@
 /* 0: not in the list. ASCII case does not matter; "" gives ASCII. */
 uint16_t charset_find(struct vy_bytes name);
 bool charset_is_known(uint16_t charset);
-/* MIME name for display, "" for unknown. */
-const char *charset_name(uint16_t charset);
 /* Appends `text` as valid UTF-8. Unknown charsets and ASCII: as UTF-8 when it is valid, else each
  * byte above 0x7F is U+FFFD. */
 void charset_append_utf8(struct vy_buf *out, uint16_t charset, struct vy_bytes text);

@@ -406,10 +406,3 @@ bool date_parse_imap_date(struct vy_bytes text, int64_t *out_unix_ms)
     return true;
 }
 
-void date_append_imap_date(struct vy_buf *out, int64_t unix_ms)
-{
-    const struct civil c = to_civil((struct date_time){.unix_ms = unix_ms});
-    vy_buf_append_u64(out, c.day);
-    vy_buf_append_byte(out, '-');
-    append_day(out, &c);
-}

@@ -23,7 +23,6 @@ bool date_parse_imap_date_time(struct vy_bytes text, struct date_time *out);
 void date_append_imap_date_time(struct vy_buf *out, struct date_time date);
 /* "1-Feb-1994": first millisecond of that day as if in UTC. */
 bool date_parse_imap_date(struct vy_bytes text, int64_t *out_unix_ms);
-void date_append_imap_date(struct vy_buf *out, int64_t unix_ms);
 /* The day as written in its own zone, as the first millisecond of that day in UTC: what SENTBEFORE
  * and its kin compare. */
 int64_t date_local_day_ms(struct date_time date);

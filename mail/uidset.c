@@ -64,20 +64,6 @@ static bool reserve(struct uidset *set, size_t count)
     return true;
 }
 
-struct vy_err uidset_copy(struct uidset *to, const struct uidset *from)
-{
-    if (to == from) {
-        return uidset_error(to);
-    }
-    uidset_clear(to);
-    if (reserve(to, from->count) && from->count > 0) {
-        memcpy(to->ranges, from->ranges, from->count * sizeof(*from->ranges));
-        to->count = from->count;
-    }
-    to->failed = to->failed || from->failed;
-    return uidset_error(to);
-}
-
 /* Makes `before` right from `index` on. */
 static void recount(struct uidset *set, size_t index)
 {

@@ -234,12 +234,6 @@ void imap_reader_skip_literal(struct imap_reader *reader)
     reader->state = reader->literal_left > 0 ? IMAP_READ_SKIP_LITERAL : IMAP_READ_SKIP_LINE;
 }
 
-void imap_reader_pass_literal(struct imap_reader *reader)
-{
-    vy_buf_reset(&reader->text);
-    reader->state = IMAP_READ_LINE;
-}
-
 enum imap_read imap_reader_take_plain(struct imap_reader *reader, struct vy_bytes *in)
 {
     bool ended = false;

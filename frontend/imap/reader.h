@@ -55,8 +55,6 @@ enum imap_read imap_reader_take(struct imap_reader *reader, struct vy_bytes *in)
 void imap_reader_accept_literal(struct imap_reader *reader);
 /* After LITERAL: its bytes are not kept, nor the rest of the command (for "{n+}"). */
 void imap_reader_skip_literal(struct imap_reader *reader);
-/* After LITERAL: the caller takes its bytes itself; what follows it is the rest of the line. */
-void imap_reader_pass_literal(struct imap_reader *reader);
 /* One line without quoting, literals or parentheses (SASL, DONE): COMMAND, MORE or TOO_LONG. */
 enum imap_read imap_reader_take_plain(struct imap_reader *reader, struct vy_bytes *in);
 /* The command or line as gathered, without its line end. */

@@ -134,11 +134,6 @@ struct vy_bytes smtp_helo(const struct smtp_session *s)
     return vy_bytes(s->helo, s->helo_len);
 }
 
-struct vy_bytes smtp_account_name(const struct smtp_session *s)
-{
-    return vy_buf_bytes(&s->account_name);
-}
-
 void smtp_lookup(struct smtp_session *s, uint32_t method, const struct vy_pb_desc *desc,
                  const void *request, bool is_write)
 {

@@ -214,7 +214,6 @@ void smtp_lookup(struct smtp_session *s, uint32_t method, const struct vy_pb_des
 /* Back to COMMAND once the answer is in `out`; at once, or after delay_ms. */
 void smtp_command_done(struct smtp_session *s, uint64_t delay_ms);
 struct vy_bytes smtp_helo(const struct smtp_session *s);
-struct vy_bytes smtp_account_name(const struct smtp_session *s);
 
 bool smtp_has_body_input(const struct smtp_session *s); /* bytes of a message are awaited */
 
