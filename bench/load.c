@@ -46,6 +46,121 @@ unsigned load_number(const char *option, const char *text, unsigned min, unsigne
     return (unsigned)value;
 }
 
+/* ---- the command line ---- */
+
+static const char *value_name(enum load_kind kind)
+{
+    switch (kind) {
+    case LOAD_TEXT:
+        return " TEXT";
+    case LOAD_NUMBER:
+        return " N";
+    case LOAD_VARIABLE:
+        return " VARIABLE";
+    case LOAD_FLAG:
+        break;
+    }
+    return "";
+}
+
+_Noreturn static void usage_exit(const struct load_usage *usage, int code)
+{
+    FILE *out = code == 0 ? stdout : stderr;
+    (void)fprintf(out, "usage: %s %s[options]\n", usage->program,
+                  usage->mode_count > 0 ? "MODE " : "");
+    for (size_t i = 0; i < usage->mode_count; i++) {
+        (void)fprintf(out, "  %-10s %s\n", usage->modes[i].name, usage->modes[i].help);
+    }
+    for (size_t i = 0; i < usage->option_count; i++) {
+        const struct load_option *option = &usage->options[i];
+        char text[64];
+        (void)snprintf(text, sizeof(text), "--%s%s", option->name, value_name(option->kind));
+        (void)fprintf(out, "  %-24s %s%s\n", text, option->help,
+                      option->is_required ? " (needed)" : "");
+    }
+    exit(code);
+}
+
+static const struct load_option *find_option(const struct load_usage *usage, const char *text)
+{
+    for (size_t i = 0; i < usage->option_count; i++) {
+        if (strcmp(usage->options[i].name, text) == 0) {
+            return &usage->options[i];
+        }
+    }
+    (void)fprintf(stderr, "error: --%s is not an option\n", text);
+    usage_exit(usage, 2);
+}
+
+static void set_option(const struct load_option *option, const char *value)
+{
+    switch (option->kind) {
+    case LOAD_TEXT:
+        *(const char **)option->to = value;
+        break;
+    case LOAD_NUMBER:
+        *(unsigned *)option->to = load_number(option->name, value, option->min, option->max);
+        break;
+    case LOAD_VARIABLE:
+        *(const char **)option->to = getenv(value);
+        break;
+    case LOAD_FLAG:
+        *(bool *)option->to = true;
+        break;
+    }
+}
+
+static size_t find_mode(const struct load_usage *usage, const char *word)
+{
+    for (size_t i = 0; i < usage->mode_count; i++) {
+        if (word != NULL && strcmp(usage->modes[i].name, word) == 0) {
+            return i;
+        }
+    }
+    if (usage->mode_count > 0) {
+        usage_exit(usage, 2);
+    }
+    return 0;
+}
+
+static void check_required(const struct load_usage *usage)
+{
+    for (size_t i = 0; i < usage->option_count; i++) {
+        const struct load_option *option = &usage->options[i];
+        const bool is_text = option->kind == LOAD_TEXT || option->kind == LOAD_VARIABLE;
+        if (option->is_required && is_text && *(const char **)option->to == NULL) {
+            (void)fprintf(stderr, "error: --%s is needed\n", option->name);
+            usage_exit(usage, 2);
+        }
+    }
+}
+
+size_t load_parse(const struct load_usage *usage, int argc, char **argv)
+{
+    const char *word = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            usage_exit(usage, 0);
+        }
+        if (strncmp(argv[i], "--", 2) != 0) {
+            if (word != NULL || usage->mode_count == 0) {
+                usage_exit(usage, 2);
+            }
+            word = argv[i];
+            continue;
+        }
+        const struct load_option *option = find_option(usage, argv[i] + 2);
+        if (option->kind != LOAD_FLAG && i + 1 == argc) {
+            usage_exit(usage, 2);
+        }
+        set_option(option, option->kind == LOAD_FLAG ? NULL : argv[++i]);
+    }
+    check_required(usage);
+    return find_mode(usage, word);
+}
+
+/* ---- latencies ---- */
+
 void load_samples_add(struct load_samples *samples, uint64_t ns)
 {
     if (samples->count == samples->capacity) {

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,77 +254,38 @@ static void turn(struct run *run)
     }
 }
 
-static const char usage[] =
-    "usage: load_delivery --host H --port P --to ADDRESS [--lmtp] [--connections N] [--messages N] "
-    "[--bytes N | --mix]\n"
-    "  --to         recipient; one %% in it is replaced by a number below --recipients\n"
-    "  --recipients how many numbers (default 1)\n"
-    "  --bytes      size of each message (default 4096)\n"
-    "  --mix        sizes as in real mailboxes: 2, 4, 4, 8, 16, 75, 75 and 500 KiB in turn\n";
-
-static void parse_options(struct run *run, int argc, char **argv)
+static void add_bodies(struct run *run, size_t bytes, bool is_mix)
 {
-    static const struct option options[] = {
-        {"host",        1, NULL, 'h'},
-        {"port",        1, NULL, 'p'},
-        {"to",          1, NULL, 't'},
-        {"lmtp",        0, NULL, 'l'},
-        {"connections", 1, NULL, 'c'},
-        {"messages",    1, NULL, 'm'},
-        {"bytes",       1, NULL, 'b'},
-        {"mix",         0, NULL, 'x'},
-        {"recipients",  1, NULL, 'r'},
-        {"help",        0, NULL, '?'},
-        {NULL,          0, NULL, 0  }
-    };
     static const size_t mix_kib[] = {2, 4, 4, 8, 16, 75, 75, 500};
-    size_t bytes = 4096;
-    bool is_mix = false;
-    int option = 0;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'h':
-            run->host = optarg;
-            break;
-        case 'p':
-            run->port = optarg;
-            break;
-        case 't':
-            run->recipient = optarg;
-            break;
-        case 'l':
-            run->is_lmtp = true;
-            break;
-        case 'x':
-            is_mix = true;
-            break;
-        case 'c':
-            run->connections = load_number("--connections", optarg, 1, CONNECTIONS_MAX);
-            break;
-        case 'm':
-            run->messages = load_number("--messages", optarg, 1, 100000000);
-            break;
-        case 'r':
-            run->recipients = load_number("--recipients", optarg, 1, 10000000);
-            break;
-        case 'b':
-            bytes = load_number("--bytes", optarg, 512, MESSAGE_BYTES_MAX);
-            break;
-        default:
-            (void)fputs(usage, stderr);
-            exit(2);
-        }
-    }
-    if (run->host == NULL || run->port == NULL || run->recipient == NULL) {
-        (void)fputs(usage, stderr);
-        exit(2);
-    }
     for (size_t i = 0; i < sizeof(mix_kib) / sizeof(mix_kib[0]) && is_mix; i++) {
         add_body(run, mix_kib[i] * 1024);
     }
     if (!is_mix) {
         add_body(run, bytes);
     }
+}
+
+static void parse_options(struct run *run, int argc, char **argv)
+{
+    unsigned bytes = 4096;
+    bool is_mix = false;
+    /* clang-format off */
+    const struct load_option options[] = {
+        {"host",        LOAD_TEXT,   &run->host,        0, 0, true,  "of the server"},
+        {"port",        LOAD_TEXT,   &run->port,        0, 0, true,  "of SMTP, or LMTP"},
+        {"to",          LOAD_TEXT,   &run->recipient,   0, 0, true,  "recipient; one % in it becomes a number below --recipients"},
+        {"recipients",  LOAD_NUMBER, &run->recipients,  1, 10000000, false, "how many numbers (1)"},
+        {"lmtp",        LOAD_FLAG,   &run->is_lmtp,     0, 0, false, "speak LMTP"},
+        {"connections", LOAD_NUMBER, &run->connections, 1, CONNECTIONS_MAX, false, "at once (10)"},
+        {"messages",    LOAD_NUMBER, &run->messages,    1, 100000000, false, "in all (10000)"},
+        {"bytes",       LOAD_NUMBER, &bytes,            512, MESSAGE_BYTES_MAX, false, "of each message (4096)"},
+        {"mix",         LOAD_FLAG,   &is_mix,           0, 0, false, "sizes as in real mailboxes: 2, 4, 4, 8, 16, 75, 75 and 500 KiB in turn"},
+    };
+    /* clang-format on */
+    const struct load_usage usage = {"load_delivery", NULL, 0, options,
+                                     sizeof(options) / sizeof(options[0])};
+    (void)load_parse(&usage, argc, argv);
+    add_bodies(run, bytes, is_mix);
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,6 @@
  */
 #include "bench/load.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,37 +108,6 @@ static void report(const struct run *run, unsigned long count, uint64_t ns,
                  (double)count / seconds, load_samples_ms(samples, 50),
                  load_samples_ms(samples, 99));
     free(samples->ns);
-}
-
-/* ---- login: whole sessions, connection to answer; `connections` at once ---- */
-
-static void run_login(const struct run *run)
-{
-    struct load_line *conns = calloc(run->connections, sizeof(*conns));
-    uint64_t *begun = calloc(run->connections, sizeof(*begun));
-    struct load_samples samples = {0};
-    if (conns == NULL || begun == NULL) {
-        load_die("out of memory");
-    }
-    const uint64_t start = load_now_ns();
-    for (unsigned round = 0; round < run->rounds; round += run->connections) {
-        for (unsigned i = 0; i < run->connections; i++) {
-            begun[i] = load_now_ns();
-            load_line_open(&conns[i], run->host, run->port);
-            load_line_send(&conns[i], "a LOGIN \"%s\" \"%s\"\r\n", run->user, run->password);
-        }
-        for (unsigned i = 0; i < run->connections; i++) {
-            read_greeting(&conns[i]);
-            (void)wait_tagged(&conns[i], "a");
-            load_samples_add(&samples, load_now_ns() - begun[i]);
-        }
-        for (unsigned i = 0; i < run->connections; i++) {
-            load_line_close(&conns[i]);
-        }
-    }
-    report(run, samples.count, load_now_ns() - start, &samples);
-    free(conns);
-    free(begun);
 }
 
 /* ---- commands on one connection ---- */
@@ -317,104 +285,40 @@ static void run_push(const struct run *run)
 
 /* ---- command line ---- */
 
-static const struct {
-    const char *name;
-    void (*run)(const struct run *run);
-    const char *help;
-} modes[] = {
-    {"login",  run_login,  "--rounds sessions, --connections at once"                  },
-    {"fill",   run_fill,   "APPEND --messages messages of --bytes bytes to --mailbox"  },
-    {"select", run_select, "SELECT, --rounds times"                                    },
-    {"fetch",  run_fetch,  "UID FETCH 1:* --items, --rounds times"                     },
-    {"store",  run_store,  "flag messages 1 to --messages on and off, --rounds times"  },
-    {"search", run_search, "UID SEARCH --items, --rounds times"                        },
-    {"idle",   run_idle,   "--connections in IDLE until stdin ends: look at memory"    },
-    {"push",   run_push,   "time from APPEND's OK to EXISTS in an IDLE, --rounds times"},
+static const struct load_mode modes[] = {
+    {"fill",   "APPEND --messages messages of --bytes bytes to --mailbox"  },
+    {"select", "SELECT, --rounds times"                                    },
+    {"fetch",  "UID FETCH 1:* --items, --rounds times"                     },
+    {"store",  "flag messages 1 to --messages on and off, --rounds times"  },
+    {"search", "UID SEARCH --items, --rounds times"                        },
+    {"idle",   "--connections in IDLE until stdin ends: look at memory"    },
+    {"push",   "time from APPEND's OK to EXISTS in an IDLE, --rounds times"},
 };
-
-static void usage(void)
-{
-    (void)fprintf(
-        stderr,
-        "usage: load_imap MODE --host H --port P --user U --password-env VARIABLE [--mailbox M]\n"
-        "                 [--connections N] [--rounds N] [--messages N] [--bytes N] [--items "
-        "TEXT]\n");
-    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-        (void)fprintf(stderr, "  %-8s %s\n", modes[i].name, modes[i].help);
-    }
-    exit(2);
-}
-
-static void set_option(struct run *run, int option)
-{
-    switch (option) {
-    case 'h':
-        run->host = optarg;
-        break;
-    case 'p':
-        run->port = optarg;
-        break;
-    case 'u':
-        run->user = optarg;
-        break;
-    case 'w':
-        run->password = getenv(optarg);
-        break;
-    case 'm':
-        run->mailbox = optarg;
-        break;
-    case 'i':
-        run->items = optarg;
-        break;
-    case 'c':
-        run->connections = load_number("--connections", optarg, 1, CONNECTIONS_MAX);
-        break;
-    case 'r':
-        run->rounds = load_number("--rounds", optarg, 1, ROUNDS_MAX);
-        break;
-    case 'n':
-        run->messages = load_number("--messages", optarg, 1, 10000000);
-        break;
-    case 'b':
-        run->bytes = load_number("--bytes", optarg, 1, 10000000);
-        break;
-    default:
-        usage();
-    }
-}
+static void (*const runs[])(const struct run *run) = {run_fill,   run_select, run_fetch, run_store,
+                                                      run_search, run_idle,   run_push};
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"host",         1, NULL, 'h'},
-        {"port",         1, NULL, 'p'},
-        {"user",         1, NULL, 'u'},
-        {"password-env", 1, NULL, 'w'},
-        {"mailbox",      1, NULL, 'm'},
-        {"items",        1, NULL, 'i'},
-        {"connections",  1, NULL, 'c'},
-        {"rounds",       1, NULL, 'r'},
-        {"messages",     1, NULL, 'n'},
-        {"bytes",        1, NULL, 'b'},
-        {NULL,           0, NULL, 0  }
-    };
     struct run run = {
         .mailbox = "INBOX", .connections = 1, .rounds = 10, .messages = 1000, .bytes = 1024};
-    int option = 0;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        set_option(&run, option);
-    }
-    if (optind + 1 != argc || run.host == NULL || run.port == NULL || run.user == NULL ||
-        run.password == NULL) {
-        usage();
-    }
-    run.mode = argv[optind];
-    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-        if (strcmp(modes[i].name, run.mode) == 0) {
-            modes[i].run(&run);
-            return 0;
-        }
-    }
-    usage();
-    return 2;
+    /* clang-format off */
+    const struct load_option options[] = {
+        {"host",         LOAD_TEXT,     &run.host,        0, 0, true,  "of the server"},
+        {"port",         LOAD_TEXT,     &run.port,        0, 0, true,  "of IMAP without TLS"},
+        {"user",         LOAD_TEXT,     &run.user,        0, 0, true,  "who signs in"},
+        {"password-env", LOAD_VARIABLE, &run.password,    0, 0, true,  "environment variable with the password"},
+        {"mailbox",      LOAD_TEXT,     &run.mailbox,     0, 0, false, "INBOX"},
+        {"items",        LOAD_TEXT,     &run.items,       0, 0, false, "what FETCH and SEARCH ask for"},
+        {"connections",  LOAD_NUMBER,   &run.connections, 1, CONNECTIONS_MAX, false, "at once (1)"},
+        {"rounds",       LOAD_NUMBER,   &run.rounds,      1, ROUNDS_MAX, false, "how often (10)"},
+        {"messages",     LOAD_NUMBER,   &run.messages,    1, 10000000, false, "in the mailbox (1000)"},
+        {"bytes",        LOAD_NUMBER,   &run.bytes,       1, 10000000, false, "of a message (1024)"},
+    };
+    /* clang-format on */
+    const struct load_usage usage = {"load_imap", modes, sizeof(modes) / sizeof(modes[0]), options,
+                                     sizeof(options) / sizeof(options[0])};
+    const size_t mode = load_parse(&usage, argc, argv);
+    run.mode = modes[mode].name;
+    runs[mode](&run);
+    return 0;
 }
