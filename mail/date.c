@@ -405,4 +405,3 @@ bool date_parse_imap_date(struct vy_bytes text, int64_t *out_unix_ms)
     *out_unix_ms = date.unix_ms;
     return true;
 }
-

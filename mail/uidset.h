@@ -25,9 +25,9 @@ struct uidset {
 #define UIDSET_RANGES_MAX (16U * 1024U * 1024U)
 
 void uidset_init(struct uidset *set);
-void uidset_deinit(struct uidset *set);                   /* empty and usable afterwards */
-void uidset_clear(struct uidset *set);                    /* keeps the memory */
-void uidset_move(struct uidset *to, struct uidset *from); /* `from` is empty afterwards */
+void uidset_deinit(struct uidset *set);                          /* empty and usable afterwards */
+void uidset_clear(struct uidset *set);                           /* keeps the memory */
+void uidset_move(struct uidset *to, struct uidset *from);        /* `from` is empty afterwards */
 VY_CHECKED struct vy_err uidset_error(const struct uidset *set); /* NOMEM when failed */
 
 /* Adding behind the end is O(1), elsewhere O(ranges). 0 is not a number: ignored. */

@@ -70,8 +70,8 @@ bool idem_find(struct txn *txn, struct vy_bytes key, uint64_t now_ms, struct vy_
 {
     uint64_t expires_ms = 0;
     struct vy_bytes result;
-    if (VY_PLANT(FORGET_KEYS) || key.len == 0 || key.len > IDEM_KEY_BYTES_MAX || !find_row(txn, key, &expires_ms, &result) ||
-        expires_ms <= now_ms) {
+    if (VY_PLANT(FORGET_KEYS) || key.len == 0 || key.len > IDEM_KEY_BYTES_MAX ||
+        !find_row(txn, key, &expires_ms, &result) || expires_ms <= now_ms) {
         return false;
     }
     *out = result;

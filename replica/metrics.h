@@ -2,8 +2,8 @@
 #pragma once
 /*
  * What a replica tells Prometheus of itself: one table for every role, whose name stands in front
- * ("volary_shard_raft_term"). Averages are quotients of two counters: bytes of a batch, entries of a
- * sync, microseconds of a sync.
+ * ("volary_shard_raft_term"). Averages are quotients of two counters: bytes of a batch, entries of
+ * a sync, microseconds of a sync.
  *
  * @thread  the loop's
  */

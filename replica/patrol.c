@@ -141,9 +141,8 @@ static void begin_asking(struct patrol *patrol)
     struct replica_member members[REPLICA_MEMBERS_MAX];
     const size_t count = core_members(replica->core, members, REPLICA_MEMBERS_MAX);
     patrol->asked_since_ms = replica_now_ms(replica);
-    patrol->answers[0] = (struct patrol_answer){.member = replica->identity.member_id,
-                                                .kind = own_kind(patrol),
-                                                .sum = patrol->scan.sum};
+    patrol->answers[0] = (struct patrol_answer){
+        .member = replica->identity.member_id, .kind = own_kind(patrol), .sum = patrol->scan.sum};
     patrol->answer_count = 1;
     for (size_t i = 0; i < VY_MIN(count, REPLICA_MEMBERS_MAX); i++) {
         if (members[i].id != replica->identity.member_id &&

@@ -6,8 +6,8 @@
  * belongs to the group, peer.c frames, identity.c who it is. All on the loop.
  */
 #include "replica/frame.h"
-#include "replica/store_reason.h"
 #include "replica/patrol.h"
+#include "replica/store_reason.h"
 #include "replica/writer.h"
 
 enum replica_life {

@@ -239,12 +239,9 @@ static void a_bad_ticket_is_not_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_written_is_read_once),
-        TEST(texts_are_accepted_or_refused),
-        TEST(a_ticket_to_join_says_so),
-        TEST(sizes_have_limits),
-        TEST(files_of_others_are_refused),
-        TEST(a_bad_ticket_is_not_written),
+        TEST(what_is_written_is_read_once), TEST(texts_are_accepted_or_refused),
+        TEST(a_ticket_to_join_says_so),     TEST(sizes_have_limits),
+        TEST(files_of_others_are_refused),  TEST(a_bad_ticket_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

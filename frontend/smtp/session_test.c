@@ -562,8 +562,8 @@ static bool try_fault(const struct trial *trial)
     smtp_driver_init_with(&second, SMTP_SERVICE_MX, backend); /* the client sends again */
     send_to_all(&second, trial, 8);
     if (!has_said(&second, "250 2.0.0 Stored")) {
-        print_error("fault %d at %zu, stays %d: the retry heard %.*s\n", (int)trial->fault, trial->at,
-                    (int)trial->stays, VY_PRI(vy_buf_bytes(&second.out)));
+        print_error("fault %d at %zu, stays %d: the retry heard %.*s\n", (int)trial->fault,
+                    trial->at, (int)trial->stays, VY_PRI(vy_buf_bytes(&second.out)));
         fail();
     }
     assert_int_equal(copies_of_all(backend), 1);
