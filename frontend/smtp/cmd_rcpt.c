@@ -191,6 +191,9 @@ static struct vy_err add_targets(struct smtp_session *s, const struct resolve_re
             .group = s->profile->group_of(s->profile->group_of_arg, account_id),
             .address = tx->rcpt.address,
         };
+        if (target.group == 0) { /* two of unknown groups would be taken for one group's */
+            return vy_error(VY_CODE_UNAVAILABLE, "no cluster map yet");
+        }
         VY_TRY(
             smtp_delivery_add(&tx->delivery, &target, &tx->rcpt.targets[tx->rcpt.targets_count]));
         tx->rcpt.targets_count++;
@@ -203,9 +206,15 @@ static void accept_rcpt(struct smtp_session *s, const struct resolve_reply *answ
     struct smtp_tx *tx = s->tx;
     const size_t targets_before = tx->delivery.targets_count;
     const bool fits = targets_before + answer->targets_count <= s->limits->targets_max;
-    if (!fits || vy_failed(add_targets(s, answer))) {
+    const struct vy_err err =
+        fits ? add_targets(s, answer) : vy_error(VY_CODE_LIMIT, "recipients of a message");
+    if (vy_failed(err)) {
         smtp_delivery_take_back(&tx->delivery, targets_before);
-        smtp_reply(s, "452 4.5.3", "Too many recipients, send the rest in another message");
+        if (err.code == VY_CODE_UNAVAILABLE) {
+            smtp_reply_failure(s, err);
+        } else {
+            smtp_reply(s, "452 4.5.3", "Too many recipients, send the rest in another message");
+        }
         return;
     }
     tx->rcpts[tx->rcpts_count++] = tx->rcpt;

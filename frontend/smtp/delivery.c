@@ -137,7 +137,7 @@ void smtp_delivery_trim(struct smtp_delivery *d)
     }
     uint64_t least = body_end(d);
     for (size_t i = 0; i < d->calls_count; i++) {
-        if (smtp_call_is_live(&d->calls[i])) {
+        if (smtp_call_is_live(&d->calls[i]) && smtp_call_has_body(&d->calls[i])) {
             least = VY_MIN(least, d->calls[i].sent_bytes);
         }
     }

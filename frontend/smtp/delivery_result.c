@@ -60,6 +60,7 @@ static void call_fail(struct smtp_delivery *d, struct smtp_delivery_call *call, 
     if (may_repeat(d, call, err, retry_at_ms)) {
         /* The same key even where the outcome is unknown: what was stored is not stored again. */
         call->state = CALL_PAUSED;
+        call->sent_bytes = 0; /* all of it is needed again: none may leave the buffer */
         call->retry_at_ms = retry_at_ms;
         call->repeats++;
         return;

@@ -440,6 +440,55 @@ static void a_shard_that_says_no_early_lets_the_rest_of_the_message_pass(void **
     smtp_driver_deinit(&d);
 }
 
+/* The buffer fills while a call waits to be made again: what it has sent before must stay. */
+static void a_call_that_pauses_needs_the_whole_message_again(void **state)
+{
+    (void)state;
+    struct smtp_driver d;
+    begin_data(&d, "RCPT TO:<dev@dev.test>\r\n");
+    d.credit_bytes = 200000;
+    send_lines(&d, 100 * 1024);
+    d.failures = 1;
+    d.failure_code = VY_CODE_UNAVAILABLE;
+    d.fails_early = true;
+    send_lines(&d, 64);
+    d.fails_early = false;
+    send_lines(&d, 300 * 1024);
+    smtp_driver_pass(&d, 1000);
+    send_lines(&d, 64);
+    smtp_driver_say(&d, ".\r\n");
+    assert_heard(&d, "250 2.0.0 Stored");
+    smtp_driver_deinit(&d);
+}
+
+static uint64_t no_group(void *arg, uint64_t account_id)
+{
+    (void)arg;
+    (void)account_id;
+    return 0;
+}
+
+/* A frontend that has just started has no map: all recipients would go to the first one's group,
+ * and lie there unseen. */
+static void p1_without_a_map_no_recipient_is_accepted(void **state)
+{
+    (void)state;
+    struct smtp_driver d;
+    smtp_driver_init(&d, SMTP_SERVICE_MX);
+    d.profile.group_of = no_group;
+    smtp_driver_start(&d);
+    smtp_driver_say(&d, HELLO);
+    smtp_driver_say(&d, "MAIL FROM:<a@b.example>\r\n");
+    (void)smtp_driver_heard(&d);
+    smtp_driver_say(&d, "RCPT TO:<dev@dev.test>\r\n");
+    assert_heard(&d, "451 4.3.0");
+    smtp_driver_say(&d, "RCPT TO:<pair@dev.test>\r\n");
+    assert_heard(&d, "451 4.3.0");
+    smtp_driver_say(&d, "DATA\r\n");
+    assert_heard(&d, "503 ");
+    smtp_driver_deinit(&d);
+}
+
 /* P2, design section 8: one group cannot, and no group stores. */
 static void one_group_that_cannot_and_none_stores(void **state)
 {
@@ -854,6 +903,8 @@ int main(void)
         cmocka_unit_test(an_outcome_that_stays_unknown_ends_the_session_without_a_word),
         cmocka_unit_test(what_was_certainly_not_stored_is_answered_for_now),
         cmocka_unit_test(a_shard_that_says_no_early_lets_the_rest_of_the_message_pass),
+        cmocka_unit_test(p1_without_a_map_no_recipient_is_accepted),
+        cmocka_unit_test(a_call_that_pauses_needs_the_whole_message_again),
         cmocka_unit_test(one_group_that_cannot_and_none_stores),
         cmocka_unit_test(mixed_results_of_groups_have_one_answer),
         cmocka_unit_test(p2_p3_whatever_fails_all_have_it_or_none),
