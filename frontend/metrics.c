@@ -11,9 +11,9 @@
 static const char *const protos[] = {"smtp", "lmtp", "submission", "imap"};
 static const char *const refusals[] = {"limit", "limit_per_ip", "network"};
 static const char *const directions[] = {"in", "out"};
-static const char *const auth_results[] = {"ok",        "refused",     "disabled",
-                                           "limited",   "unavailable", "syntax",
-                                           "cancelled", "privacy",     "no_mechanism"};
+static const char *const auth_results[] = {"ok",      "refused",     "disabled", "need_app",
+                                           "limited", "unavailable", "syntax",   "cancelled",
+                                           "privacy", "no_mechanism"};
 static const char *const mechanisms[] = {"", "PLAIN", "LOGIN", "SCRAM-SHA-256",
                                          "SCRAM-SHA-256-PLUS"};
 static const char *const deliveries[] = {"stored", "refused", "partial", "unknown", "rejected"};

@@ -44,6 +44,33 @@ static struct vy_err check_address(const struct meta_view *view, struct check *c
     return vy_ok();
 }
 
+/* What an account may sign in with, as its row counts it. */
+static struct vy_err check_credentials(const struct meta_view *view, struct check *check,
+                                       const struct meta_account_row *account)
+{
+    const struct credential_row *rows = NULL;
+    struct factor_row factor;
+    size_t count = 0;
+    uint32_t app_passwords = 0;
+    bool has_factor = false;
+    VY_TRY(credential_list(view, account->id, &rows, &count));
+    for (size_t i = 0; i < count; i++) {
+        const bool is_app = rows[i].secret != NULL && rows[i].secret->kind == CREDENTIAL_KIND_APP;
+        app_passwords += is_app ? 1 : 0;
+    }
+    if (app_passwords != account->app_password_count) {
+        problem(check, account, "its app passwords are not as many as it counts");
+    }
+    VY_TRY(factor_get(view, account->id, &factor, &has_factor));
+    if ((has_factor && factor.state == FACTOR_STATE_ACTIVE) != (account->factor_count > 0)) {
+        problem(check, account, "its second factor is not what it counts");
+    }
+    if (account->state >= ACCOUNT_STATE_ERASING && (count > 0 || has_factor)) {
+        problem(check, account, "it is erased and still has credentials");
+    }
+    return vy_ok();
+}
+
 static struct vy_err check_account(const struct meta_view *view, struct check *check,
                                    struct vy_bytes key, struct vy_bytes value)
 {
@@ -55,6 +82,7 @@ static struct vy_err check_account(const struct meta_view *view, struct check *c
     }
     check_count_row(check, "tables", 0);
     VY_TRY(check_key(view, check, &account));
+    VY_TRY(check_credentials(view, check, &account));
     return check_address(view, check, &account);
 }
 

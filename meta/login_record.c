@@ -174,6 +174,9 @@ static void reply_verdict(struct meta_call *call)
         reply.result = LOGIN_RESULT_DISABLED;
         reply.text = login->account.disabled_text;
     }
+    if (login->verdict == LOGIN_VERDICT_NEEDAPP && call->meta->config.tells_need_app) {
+        reply.result = LOGIN_RESULT_NEED_APP;
+    }
     if (login->verdict == LOGIN_VERDICT_LIMITED) {
         reply.result = LOGIN_RESULT_LIMITED;
         reply.retry_after_ms = login->retry_after_ms;

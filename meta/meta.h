@@ -106,8 +106,11 @@ struct meta_config {
     size_t group_count;
     uint32_t feature_level;
     uint32_t scram_iterations; /* 0: PASSWORD_SCRAM_ITERATIONS; the same on all members */
-    uint64_t session_ms;       /* 0: META_SESSION_MS */
-    uint64_t retention_ms;     /* 0: META_RETENTION_MS; how long a soft delete can be undone */
+    /* acceptance 1.2: who types the right main password where an app password is needed hears so.
+     * It tells a guesser that the password is right, so it is off unless somebody wants it. */
+    bool tells_need_app;
+    uint64_t session_ms;   /* 0: META_SESSION_MS */
+    uint64_t retention_ms; /* 0: META_RETENTION_MS; how long a soft delete can be undone */
     const struct guess_limits *guesses; /* NULL: guessing costs nothing. Copied */
     uint64_t quarantine_ms; /* 0: META_QUARANTINE_MS; how long its address stays unused */
     uint64_t alert_ms;      /* 0: META_ALERT_MS; an erasure that takes longer is told by a metric */

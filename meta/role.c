@@ -238,6 +238,7 @@ static struct vy_err open_meta(struct meta_role *role)
         .guesses = &guesses,
         .retention_ms = vy_config_ms(config, "delete.retention_s"),
         .quarantine_ms = vy_config_ms(config, "delete.quarantine_s"),
+        .tells_need_app = vy_config_bool(config, "auth.tell_need_app_password"),
         .alert_ms = vy_config_ms(config, "delete.alert_s"),
         .group_ids = group_ids,
         .group_count = group_count,

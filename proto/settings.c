@@ -73,6 +73,8 @@ const struct vy_config_key settings_keys[] = {
       .doc = "Pause before the greeting on the MX port." },
     { .name = "auth.plaintext_networks", .type = VY_CONFIG_LIST, .max = 64, .roles = SETTINGS_FRONTEND, 
       .doc = "Networks that may sign in without TLS." },
+    { .name = "auth.tell_need_app_password", .type = VY_CONFIG_BOOL, .default_text = "false", .roles = SETTINGS_META, 
+      .doc = "Answer 534 instead of 535 to the right main password where an app password is needed. Friendlier, and tells a guesser that the password is right." },
     { .name = "lmtp.networks", .type = VY_CONFIG_LIST, .max = 64, .roles = SETTINGS_FRONTEND, 
       .doc = "Networks besides loopback that may use LMTP." },
     { .name = "limits.auth_delay_ms", .type = VY_CONFIG_DURATION, .bare_unit = 1, .default_text = "2000", .max = 60000, .roles = SETTINGS_FRONTEND, 

@@ -31,6 +31,7 @@ static const struct sasl_result_row result_rows[SASL_RESULT_COUNT] = {
     [SASL_RESULT_OK]           = { "ok",           "235 2.7.0",  "",                     false, "Signed in" },
     [SASL_RESULT_REFUSED]      = { "refused",      "535 5.7.8",  "AUTHENTICATIONFAILED", false, "Authentication credentials invalid" },
     [SASL_RESULT_DISABLED]     = { "disabled",     "525 5.7.13", "",                     false, "Account is disabled" },
+    [SASL_RESULT_NEED_APP]     = { "need_app",     "534 5.7.9",  "AUTHENTICATIONFAILED", false, "An app password is needed for this" },
     [SASL_RESULT_LIMITED]      = { "limited",      "454 4.7.0",  "LIMIT",                false, "Too many sign-in attempts, try again later" },
     [SASL_RESULT_UNAVAILABLE]  = { "unavailable",  "454 4.7.0",  "UNAVAILABLE",          false, "Sign-in is not possible right now, try again later" },
     [SASL_RESULT_SYNTAX]       = { "syntax",       "501 5.5.2",  "",                     true,  "Authentication exchange is not well formed" },
@@ -326,6 +327,8 @@ static struct sasl_step take_reply(struct sasl_exchange *x, const struct login_r
     case LOGIN_RESULT_DISABLED:
         x->done.text = x->is_doomed ? vy_bytes(NULL, 0) : reply->text;
         return sasl_step_done(x, x->is_doomed ? SASL_RESULT_REFUSED : SASL_RESULT_DISABLED);
+    case LOGIN_RESULT_NEED_APP:
+        return sasl_step_done(x, x->is_doomed ? SASL_RESULT_REFUSED : SASL_RESULT_NEED_APP);
     case LOGIN_RESULT_LIMITED:
         x->done.retry_after_ms = reply->retry_after_ms;
         return sasl_step_done(x, SASL_RESULT_LIMITED);

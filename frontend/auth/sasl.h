@@ -31,6 +31,7 @@ enum sasl_result {
     SASL_RESULT_OK,
     SASL_RESULT_REFUSED,      /* whatever the reason */
     SASL_RESULT_DISABLED,     /* right password; `text` says why */
+    SASL_RESULT_NEED_APP,     /* right main password; told by policy only */
     SASL_RESULT_LIMITED,      /* told no earlier than `retry_after_ms` from now */
     SASL_RESULT_UNAVAILABLE,  /* meta could not be asked: not the client's fault */
     SASL_RESULT_SYNTAX,       /* bad base64, bad message, line too long */

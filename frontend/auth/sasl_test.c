@@ -207,6 +207,7 @@ static void results_of_meta_become_rows_of_the_table(void **state)
         {{.result = LOGIN_RESULT_OK},                              SASL_RESULT_OK         },
         {{.result = LOGIN_RESULT_REFUSED},                         SASL_RESULT_REFUSED    },
         {{.result = LOGIN_RESULT_DISABLED, .text = VY_LIT("why")}, SASL_RESULT_DISABLED   },
+        {{.result = LOGIN_RESULT_NEED_APP},                        SASL_RESULT_NEED_APP   },
         {{.result = LOGIN_RESULT_LIMITED, .retry_after_ms = 9},    SASL_RESULT_LIMITED    },
         {{.result = LOGIN_RESULT_NONE},                            SASL_RESULT_UNAVAILABLE},
         {{.result = LOGIN_RESULT_SCRAM_CONTINUE},                  SASL_RESULT_UNAVAILABLE},
@@ -219,8 +220,8 @@ static void results_of_meta_become_rows_of_the_table(void **state)
         const struct sasl_step step = answer(x, &rows[i].reply);
         assert_int_equal(step.kind, SASL_STEP_DONE);
         assert_int_equal(step.done.result, rows[i].result);
-        assert_bytes(step.done.text, i == 2 ? "why" : "");
-        assert_int_equal(step.done.retry_after_ms, i == 3 ? 9 : 0);
+        assert_bytes(step.done.text, rows[i].result == SASL_RESULT_DISABLED ? "why" : "");
+        assert_int_equal(step.done.retry_after_ms, rows[i].reply.retry_after_ms);
         sasl_free(x);
     }
 }
@@ -564,6 +565,7 @@ static void every_result_has_its_row(void **state)
     } rows[] = {
         {SASL_RESULT_REFUSED,     "535 5.7.8",  "AUTHENTICATIONFAILED", false},
         {SASL_RESULT_DISABLED,    "525 5.7.13", "",                     false},
+        {SASL_RESULT_NEED_APP,    "534 5.7.9",  "AUTHENTICATIONFAILED", false},
         {SASL_RESULT_LIMITED,     "454 4.7.0",  "LIMIT",                false},
         {SASL_RESULT_UNAVAILABLE, "454 4.7.0",  "UNAVAILABLE",          false},
         {SASL_RESULT_PRIVACY,     "538 5.7.11", "PRIVACYREQUIRED",      false},

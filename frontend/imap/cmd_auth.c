@@ -146,7 +146,7 @@ static void end_logged_in(struct imap_session *s, const struct sasl_done *done)
 static bool is_failed_guess(enum sasl_result result)
 {
     return result == SASL_RESULT_REFUSED || result == SASL_RESULT_DISABLED ||
-           result == SASL_RESULT_LIMITED;
+           result == SASL_RESULT_NEED_APP || result == SASL_RESULT_LIMITED;
 }
 
 /* Of all connections as meta counts them, and of this one. */

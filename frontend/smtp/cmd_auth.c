@@ -34,7 +34,7 @@ static void sign_in(struct smtp_session *s, const struct sasl_done *done)
 static bool is_failed_guess(enum sasl_result result)
 {
     return result == SASL_RESULT_REFUSED || result == SASL_RESULT_DISABLED ||
-           result == SASL_RESULT_LIMITED;
+           result == SASL_RESULT_NEED_APP || result == SASL_RESULT_LIMITED;
 }
 
 static uint64_t count_failure(struct smtp_session *s, const struct sasl_done *done)

@@ -24,6 +24,7 @@ enum answer {
     ANSWER_DELETED,  /* without one */
     ANSWER_UNAVAILABLE,
     ANSWER_PRIVACY,
+    ANSWER_NEED_APP,
     ANSWER_LIMITED,
     ANSWER_NO_MECHANISM,
     ANSWER_COUNT
@@ -39,6 +40,8 @@ static const char *const answers[ANSWER_COUNT][SIGN_IN_PROTOCOLS] = {
                               "NO [UNAVAILABLE] Sign-in is not possible right now, try again later" },
     [ANSWER_PRIVACY]      = { "538 5.7.11 Encryption is required first",
                               "NO [PRIVACYREQUIRED] Encryption is required first" },
+    [ANSWER_NEED_APP]     = { "534 5.7.9 An app password is needed for this",
+                              "NO [AUTHENTICATIONFAILED] An app password is needed for this" },
     [ANSWER_LIMITED]      = { "454 4.7.0 Too many sign-in attempts, try again later",
                               "NO [LIMIT] Too many sign-in attempts, try again later" },
     [ANSWER_NO_MECHANISM] = { "504 5.5.4 Authentication mechanism is not offered",
@@ -387,6 +390,21 @@ static void auth_the_right_secret_is_told_what_is_so(void **state)
     try_all(f, rows, VY_COUNT_OF(rows));
 }
 
+static void auth_by_policy_an_app_password_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    const struct row rows[] = {
+        {"second factor",      "factor@d.test", f->factor, ANSWER_NEED_APP, "factor@d.test", "needapp",
+         false                                                                                                   },
+        {"app passwords only", "policy@d.test", f->policy, ANSWER_NEED_APP, "policy@d.test",
+         "needapp",                                                                                         false},
+        {"wrong password",     "factor@d.test", WRONG,     ANSWER_REFUSED,  "factor@d.test", "badpassword",
+         false                                                                                                   },
+    };
+    f->local->meta->config.tells_need_app = true;
+    try_all(f, rows, VY_COUNT_OF(rows));
+}
+
 /* What meta is not asked about, or cannot answer, leaves no record. */
 static void try_without_record(struct fixture *f, const struct row *row, bool is_plaintext)
 {
@@ -491,6 +509,7 @@ int main(void)
         TEST(auth_names_that_are_no_account_are_refused_alike),
         TEST(auth_secrets_that_open_nothing_are_refused_alike),
         TEST(auth_the_right_secret_is_told_what_is_so),
+        TEST(auth_by_policy_an_app_password_is_asked_for),
         TEST(auth_without_tls_encryption_is_asked_for),
         TEST(auth_without_meta_nobody_is_called_wrong),
         TEST(auth_who_guessed_too_much_is_told_so),
