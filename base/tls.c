@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -243,27 +244,27 @@ static struct vy_err fill_certificate(X509 *certificate, EVP_PKEY *key, const ch
                : tls_error(VY_CODE_INTERNAL, "certificate");
 }
 
-static FILE *create_file(const char *path, mode_t mode)
+/* Whole and on disk before it has its name: a power cut leaves no half file, which would keep the
+ * next start from making another. */
+static struct vy_err write_pem(const char *path, mode_t mode, const X509 *certificate,
+                               const EVP_PKEY *key)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    return fd < 0 ? NULL : fdopen(fd, "w");
-}
-
-static struct vy_err write_pem(const char *certificate_file, const char *key_file,
-                               X509 *certificate, EVP_PKEY *key)
-{
-    FILE *key_out = create_file(key_file, 0600);
-    FILE *certificate_out = create_file(certificate_file, 0644);
-    bool wrote = key_out != NULL && certificate_out != NULL &&
-                 PEM_write_PrivateKey(key_out, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-                 PEM_write_X509(certificate_out, certificate) == 1;
-    if (key_out != NULL) {
-        wrote = fclose(key_out) == 0 && wrote;
+    char draft[PATH_MAX];
+    if ((size_t)snprintf(draft, sizeof(draft), "%s.new", path) >= sizeof(draft)) {
+        return vy_error(VY_CODE_ARGUMENT, "path of the development certificate");
     }
-    if (certificate_out != NULL) {
-        wrote = fclose(certificate_out) == 0 && wrote;
+    const int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    bool wrote = out != NULL &&
+                 (key == NULL ? PEM_write_X509(out, certificate)
+                              : PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL)) == 1;
+    wrote = wrote && fflush(out) == 0 && fsync(fd) == 0;
+    if (out != NULL) {
+        wrote = fclose(out) == 0 && wrote;
     }
-    return wrote ? vy_ok() : vy_error_sys(VY_CODE_IO, errno, "writing the development certificate");
+    return wrote && rename(draft, path) == 0
+               ? vy_ok()
+               : vy_error_sys(VY_CODE_IO, errno, "writing the development certificate");
 }
 
 struct vy_err vy_tls_write_self_signed(const char *certificate_file, const char *key_file,
@@ -278,7 +279,10 @@ struct vy_err vy_tls_write_self_signed(const char *certificate_file, const char 
                             ? tls_error(VY_CODE_NOMEM, "certificate")
                             : fill_certificate(certificate, key, names);
     if (!vy_failed(err)) {
-        err = write_pem(certificate_file, key_file, certificate, key);
+        err = write_pem(key_file, 0600, certificate, key);
+    }
+    if (!vy_failed(err)) {
+        err = write_pem(certificate_file, 0644, certificate, NULL);
     }
     X509_free(certificate);
     EVP_PKEY_free(key);

@@ -3,7 +3,7 @@
 volary_library(replica
   SOURCES check.c core.c core_cut.c core_guard.c core_members.c core_message.c cut.c entry.c frame.c identity.c lead.c log.c log_spans.c members.c metrics.c patrol.c patrol_scan.c peer.c queue.c read.c replica.c
     replica_facts.c expel.c writer.c
-    core_lost.c
+    care.c core_lost.c
   LINK replica_store base base_io dep::raft Threads::Threads)
 
 if(VOLARY_TESTS)

@@ -6,13 +6,14 @@
 
 /*
  * magic u16, version u8, kind u8, cluster 16, group u64, from u64, to u64, incarnation u64, number
- * u64, wall u64, body length u16 spare, CRC-32C u32 over the frame with this field zero; body.
+ * u64, wall u64, u32 spare, CRC-32C u32 over the frame with this field zero, state u16; body.
  */
 #define FRAME_MAGIC 0x5652U
 #define CRC_AT 72U
-#define SPARE_AT 76U
+#define STATE_AT 76U
 #define ENTRIES_MEMORY_FIRST 16U
 
+enum { STATE_FULL = 1 }; /* bits that are not known mean nothing */
 enum { FLAG_DISRUPT = 1, FLAG_PRE_VOTE = 2, FLAG_GRANTED = 4 };
 
 static void put_head(const struct frame_head *head, const struct core_message *message,
@@ -30,7 +31,7 @@ static void put_head(const struct frame_head *head, const struct core_message *m
     vy_put_be64(out + 60, head->wall_ms);
     vy_put_be32(out + 68, 0);
     vy_put_be32(out + CRC_AT, 0);
-    vy_put_be16(out + SPARE_AT, 0);
+    vy_put_be16(out + STATE_AT, head->is_full ? STATE_FULL : 0);
 }
 
 /* One fixed part for all kinds: 53 bytes are nothing beside a packet's own head. */
@@ -106,6 +107,7 @@ static struct vy_err take_head(struct vy_bytes frame, struct frame_head *head,
     head->incarnation = vy_get_be64(frame.data + 44);
     head->number = vy_get_be64(frame.data + 52);
     head->wall_ms = vy_get_be64(frame.data + 60);
+    head->is_full = (vy_get_be16(frame.data + STATE_AT) & STATE_FULL) != 0;
     return vy_ok();
 }
 

@@ -22,6 +22,7 @@ struct frame_head {
     uint64_t incarnation; /* of the sender */
     uint64_t number;      /* rises within an incarnation */
     uint64_t wall_ms;     /* the sender's clock (P15) */
+    bool is_full;         /* the sender's disk (P13) */
 };
 
 /* An append's entries must be in message->entries with their payloads. @errors LIMIT too long */

@@ -375,10 +375,22 @@ static struct vy_err load_state(struct replica *replica)
     return load_address(replica);
 }
 
+/* A full disk has room for the start in its reserve. */
+static struct vy_err open_existing(struct replica *replica)
+{
+    const struct vy_err err = open_store(replica, true);
+    if (err.code == VY_CODE_FULL && replica->care.reserve.path != NULL &&
+        reserve_release(&replica->care.reserve)) {
+        vy_log(&replica->log, VY_LOG_WARN, "replica.reserve.released", VY_U64("sys.free_bytes", 0));
+        return open_store(replica, true);
+    }
+    return err;
+}
+
 struct vy_err replica_open_identity(struct replica *replica)
 {
     bool is_found = false;
-    const struct vy_err err = open_store(replica, true);
+    const struct vy_err err = open_existing(replica);
     if (vy_failed(err) && err.code != VY_CODE_NOT_FOUND) {
         return err;
     }

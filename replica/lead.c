@@ -103,14 +103,27 @@ bool replica_leader_hint(const struct replica *replica, struct replica_member *o
 
 /* ---- handing over ---- */
 
+bool lead_has_better_peer(const struct replica *replica)
+{
+    for (size_t i = 0; i < replica->peer_count; i++) {
+        const struct replica_peer *peer = &replica->peers[i];
+        if (peer->votes && !peer->is_full && members_is_heard(replica, peer->id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of those with space on their disks, if there are any. */
 static uint64_t furthest_peer(const struct replica *replica)
 {
+    const bool wants_space = lead_has_better_peer(replica);
     uint64_t best = 0;
     uint64_t best_match = 0;
     for (size_t i = 0; i < replica->peer_count; i++) {
         const struct replica_peer *peer = &replica->peers[i];
         uint64_t match = 0;
-        if (peer->votes && members_is_heard(replica, peer->id) &&
+        if (peer->votes && !(wants_space && peer->is_full) && members_is_heard(replica, peer->id) &&
             core_match_index(replica->core, peer->id, &match) &&
             (best == 0 || match > best_match)) {
             best = peer->id;

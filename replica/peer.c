@@ -157,7 +157,8 @@ static void send_frame(struct replica *replica, uint64_t to, const struct core_m
                               .to = to,
                               .incarnation = replica->identity.incarnation,
                               .number = ++replica->frame_number,
-                              .wall_ms = vy_clock_wall_ms(replica->config.clock)};
+                              .wall_ms = vy_clock_wall_ms(replica->config.clock),
+                              .is_full = replica->is_full};
     memcpy(head.cluster_id, replica->identity.cluster_id, sizeof(head.cluster_id));
     vy_buf_init(&frame, REPLICA_FRAME_BYTES_MAX);
     if (vy_failed(frame_encode(&head, message, &frame))) {
@@ -302,6 +303,7 @@ static bool note_head(struct replica *replica, const struct frame_head *head)
     peer->number = head->number;
     peer->wall_ms = head->wall_ms;
     peer->heard_mono_ms = replica_now_ms(replica);
+    peer->is_full = head->is_full;
     return true;
 }
 
@@ -317,8 +319,10 @@ static void deliver(struct replica *replica, uint64_t from, const struct core_me
         }
         return;
     }
-    if (message->count > 0 && writer_queued_bytes(replica->writer) > UNWRITTEN_BYTES_MAX) {
-        return; /* the disk is behind; the leader sends it again */
+    const bool has_no_room =
+        replica->care.is_short || writer_queued_bytes(replica->writer) > UNWRITTEN_BYTES_MAX;
+    if (message->count > 0 && has_no_room) {
+        return; /* the disk is behind or full; the leader sends it again */
     }
     replica_stepped(replica, core_receive(replica->core, replica_now_ms(replica), from, message));
     cut_note_held(replica, message);

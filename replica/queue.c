@@ -131,11 +131,11 @@ void queue_check_space(struct replica *replica)
     }
     const bool was_full = replica->is_full;
     replica->counts.free_bytes = free_bytes;
-    replica->is_full = free_bytes < replica->config.free_floor_bytes;
+    const uint64_t floor_bytes = replica->config.free_floor_bytes + care_owed_bytes(replica);
+    replica->is_full = free_bytes < floor_bytes;
     if (replica->is_full && !was_full) {
         vy_log(&replica->log, VY_LOG_ERROR, "replica.disk.full",
-               VY_U64("sys.free_bytes", free_bytes),
-               VY_U64("sys.floor_bytes", replica->config.free_floor_bytes));
+               VY_U64("sys.free_bytes", free_bytes), VY_U64("sys.floor_bytes", floor_bytes));
     } else if (was_full && !replica->is_full) {
         vy_log(&replica->log, VY_LOG_INFO, "replica.disk.space",
                VY_U64("sys.free_bytes", free_bytes));

@@ -288,6 +288,7 @@ static struct vy_err open_all(struct replica *replica, const struct replica_conf
     VY_TRY(take_config(replica, config));
     VY_TRY(queue_init(replica));
     VY_TRY(read_init(replica));
+    VY_TRY(care_init(replica));
     replica->timer = vy_timer_new(replica->config.loop, on_timer, replica);
     if (replica->timer == NULL) {
         return vy_error(VY_CODE_NOMEM, "timer");
@@ -374,6 +375,7 @@ struct vy_err replica_start(struct replica *replica)
     VY_TRY(writer_start(replica->writer));
     replica->life = REPLICA_LIFE_RUNNING;
     listen_for_losses(replica);
+    care_start(replica);
     const struct vy_err err = core_start(replica->core, replica_now_ms(replica), &state);
     log_loaded_deinit(&replica->loaded);
     peer_sync(replica);
@@ -418,6 +420,7 @@ void replica_stop(struct replica *replica, vy_loop_fn done, void *arg)
         replica->config.transport->lost = NULL;
     }
     vy_timer_stop(replica->timer);
+    care_stop(replica);
     vy_timer_stop(replica->queue.timer);
     vy_timer_stop(replica->reads.timer);
     if (!was_running) {
@@ -442,6 +445,7 @@ void replica_free(struct replica *replica)
     read_deinit(replica);
     queue_deinit(replica);
     vy_timer_free(replica->timer);
+    care_deinit(replica);
     store_close(replica->store);
     store_reason_deinit(&replica->reason);
     core_members_free(replica->known, replica->known_count);

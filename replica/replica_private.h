@@ -7,6 +7,7 @@
  */
 #include "replica/frame.h"
 #include "replica/patrol.h"
+#include "replica/reserve.h"
 #include "replica/store_reason.h"
 #include "replica/writer.h"
 
@@ -50,6 +51,17 @@ struct replica_peer {
     uint64_t number;
     uint64_t wall_ms;       /* its clock when last heard; 0: never */
     uint64_t heard_mono_ms; /* and when that was */
+    bool is_full;           /* its disk */
+};
+
+struct replica_care {
+    struct vy_timer *timer; /* owned */
+    struct reserve reserve; /* path NULL: no disk */
+    bool has_no_reserve;    /* it is not possible here */
+    bool is_short;          /* of space, with the reserve gone: no entries of others are taken */
+    uint64_t ticket;        /* of the last write known to be done */
+    uint64_t idle_ms;       /* since when it is that, or nothing was to be written */
+    uint64_t hand_over_ms;  /* not before */
 };
 
 struct replica_outgoing;
@@ -113,6 +125,7 @@ struct replica {
     struct replica_catch_up catch_up;
 
     struct patrol *patrol; /* owned; NULL: off */
+    struct replica_care care;
 
     bool is_leader; /* told to the state machine */
     uint64_t leader_term;
@@ -185,7 +198,16 @@ size_t members_list(const struct replica *replica, struct replica_member *out);
 void members_fail_change(struct replica *replica, struct vy_err err);
 bool members_is_heard(const struct replica *replica, uint64_t id); /* lately, or itself */
 
+/* care.c */
+VY_CHECKED struct vy_err care_init(struct replica *replica);
+void care_start(struct replica *replica);
+/* What the reserve lacks: space that is free and spoken for. */
+uint64_t care_owed_bytes(const struct replica *replica);
+void care_stop(struct replica *replica);
+void care_deinit(struct replica *replica);
+
 /* lead.c */
+bool lead_has_better_peer(const struct replica *replica); /* voter, heard, its disk has space */
 void lead_settle(struct replica *replica);
 uint64_t lead_entry_time(struct replica *replica);
 void lead_note_time(struct replica *replica, const struct entry *entry);

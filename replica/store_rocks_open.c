@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "replica/dir.h"
@@ -20,6 +21,7 @@
 #define ROCKS_BLOB_FILE_BYTES (64ULL * 1024 * 1024)
 #define ROCKS_MANIFEST_BYTES_MAX (16ULL * 1024 * 1024)
 #define ROCKS_LOG_BYTES_MAX (1U * 1024 * 1024)
+#define ROCKS_OPEN_ROOM_BYTES (8ULL * 1024 * 1024) /* manifest, options and first tables */
 #define ROCKS_SYNC_STEP_BYTES (1ULL * 1024 * 1024) /* background files reach the disk evenly */
 #define ROCKS_OPEN_FILES 256
 #define ROCKS_OPEN_FILES_LARGE 2048 /* from ROCKS_MEMORY_LARGE on */
@@ -314,6 +316,41 @@ static struct vy_err check_format(struct rocks_store *store, bool is_read_only)
 
 /* ---- open and close ---- */
 
+/* Bytes of the write-ahead log that opening turns into tables. */
+static struct vy_err wal_bytes(const struct store_options *options, uint64_t *out)
+{
+    DIR *dir = opendir(options->dir);
+    if (dir == NULL) {
+        return vy_error_sys(VY_CODE_IO, errno, "read database directory");
+    }
+    *out = 0;
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        struct stat info;
+        if (has_suffix(entry->d_name, ".log") &&
+            fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+            *out += (uint64_t)info.st_size;
+        }
+    }
+    (void)closedir(dir);
+    return vy_ok();
+}
+
+/* RocksDB aborts the process where space runs out while it opens (promises.md E4). */
+static struct vy_err check_room(const struct rocks_store *store,
+                                const struct store_options *options)
+{
+    struct statvfs info;
+    uint64_t needed = 0;
+    VY_TRY(wal_bytes(options, &needed));
+    needed += needed / 10 + ROCKS_OPEN_ROOM_BYTES;
+    if (fstatvfs(store->dir_fd, &info) != 0) {
+        return vy_error_sys(VY_CODE_IO, errno, "free space");
+    }
+    return (uint64_t)info.f_bavail * info.f_frsize >= needed
+               ? vy_ok()
+               : vy_error_sys(VY_CODE_FULL, ENOSPC, "room to open the database");
+}
+
 static struct vy_err open_locked(struct rocks_store *store, const struct store_options *options)
 {
     const struct rocks_sizes sizes = choose_sizes(options->memory_bytes);
@@ -321,6 +358,9 @@ static struct vy_err open_locked(struct rocks_store *store, const struct store_o
     const bool must_exist = options->must_exist || options->is_read_only;
     if (vy_failed(found) && (found.code != VY_CODE_NOT_FOUND || must_exist)) {
         return found;
+    }
+    if (!options->is_read_only) {
+        VY_TRY(check_room(store, options));
     }
     rocksdb_options_t *db_options = new_db_options(&sizes);
     struct vy_err err = vy_failed(found) ? vy_ok() : check_families(store, options, db_options);

@@ -234,6 +234,14 @@ void writer_apply_to(struct writer *writer, uint64_t index)
     pthread_mutex_unlock(&writer->lock);
 }
 
+bool writer_is_behind(struct writer *writer, uint64_t ticket)
+{
+    pthread_mutex_lock(&writer->lock);
+    const bool is_behind = writer->last_ticket > ticket;
+    pthread_mutex_unlock(&writer->lock);
+    return is_behind;
+}
+
 uint64_t writer_queued_bytes(struct writer *writer)
 {
     pthread_mutex_lock(&writer->lock);

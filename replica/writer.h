@@ -97,6 +97,8 @@ uint64_t writer_cut(struct writer *writer, const struct log_base *base, uint64_t
 void writer_apply_to(struct writer *writer, uint64_t index);
 void writer_kick(struct writer *writer); /* there may be work; once after several of the above */
 bool writer_pump(struct writer *writer);
+/* Something behind this ticket was asked for and is not known to be done. */
+bool writer_is_behind(struct writer *writer, uint64_t ticket);
 uint64_t writer_queued_bytes(struct writer *writer); /* entries not yet written */
 /* Empties the news; out->outcomes is initialised. */
 void writer_take(struct writer *writer, struct writer_news *out);

@@ -4,11 +4,41 @@
 import pathlib
 import random
 import sys
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+from disk import Disk
 from hosts import NAMES, HostCase, cycles, volary
+from wire import Imap, Smtp
 
 SEED = random.randrange(1 << 32)
+
+
+class OneMachine(unittest.TestCase):
+    def test_a_first_start_and_its_first_mail_F4_P1(self):
+        """Keys, certificates and identity are new: each must be whole, or made again."""
+        server = volary.Server()
+        reason = Disk.why_not(server.home)
+        if reason:
+            self.skipTest("skipped: " + reason)
+        disk = Disk(server.home, "disk", size_mib=1024)
+        self.addCleanup(disk.remove)
+        self.addCleanup(server.kill)
+        count = cycles(3, 20)
+        for i in range(count):
+            server.data = disk.path / ("data-%d" % i)
+            server.start()
+            with Smtp(server.port("smtp")) as smtp:
+                self.assertTrue(smtp.deliver(server.account, b"Subject: first\r\n\r\nx").startswith("250"))
+            disk.cut()
+            server.kill()
+            disk.power_on()
+            server.restart()
+            with Imap(server.port("imap"), server.account, server.password) as imap:
+                imap.command("SELECT INBOX")
+                self.assertIn("Subject: first", imap.command("FETCH 1:* (BODY.PEEK[])").text(), "LOST")
+            self.assertEqual(server.stop(), 0)
+        print("    %d cuts after the first mail" % count)
 
 
 class PowerCut(HostCase):

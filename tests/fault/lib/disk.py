@@ -96,18 +96,14 @@ class Disk:
         return info.f_bavail * info.f_frsize
 
     def fill(self, left_bytes):
-        """Everything but left_bytes is taken; 0: to the last block."""
+        """Everything but left_bytes is taken; 0: to the last block. Pieces, since ext4 needs blocks of its own for them."""
         with open(self.filler, "ab") as filler:
-            size = filler.tell()
-            wanted = self.free_bytes() - left_bytes
-            if wanted > 0:
-                os.posix_fallocate(filler.fileno(), size, wanted)
-            while left_bytes == 0 and self.free_bytes() > 0:
-                try:
-                    filler.write(b"\0" * 4096)
-                    filler.flush()
-                except OSError:
-                    return
+            for piece in (256 << 20, 4 << 20, 64 << 10, 4 << 10):
+                while self.free_bytes() - left_bytes >= piece:
+                    try:
+                        os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, piece)
+                    except OSError:
+                        break
 
     def empty(self):
         self.filler.unlink(missing_ok=True)

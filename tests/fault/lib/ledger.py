@@ -164,6 +164,8 @@ class User(threading.Thread):
             return True
         if not answer.tagged:
             raise OSError("closed")
+        if answer.tagged.startswith("NO [UNAVAILABLE]"):
+            self.ledger.unknown[name] += 1  # by design.md 8 it says so of an unknown outcome, too
         return False
 
     def change(self, command, uid):
