@@ -127,10 +127,11 @@ static struct vy_err fill_login(struct opener *opener, const struct audit_row *r
     out->actor = is_open ? typed_text(opener->view.arena, body.typed_name) : VY_LIT("(erased)");
     out->subject = body.account;
     const char *detail = vy_arena_printf(
-        opener->view.arena, "result=%.*s protocol=%.*s mechanism=%.*s ip=%.*s count=%llu",
+        opener->view.arena, "result=%.*s protocol=%.*s mechanism=%.*s ip=%.*s count=%llu%s%.*s",
         VY_PRI(admin_verdict_text(row->verdict)), VY_PRI(admin_protocol_text(row->protocol)),
         VY_PRI(admin_mechanism_text(row->mechanism)), VY_PRI(body.remote_ip),
-        (unsigned long long)row->count);
+        (unsigned long long)row->count, body.app_password.len > 0 ? " app_password=" : "",
+        VY_PRI(body.app_password));
     if (detail == NULL) {
         return vy_error(VY_CODE_LIMIT, "memory for a record");
     }

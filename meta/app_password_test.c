@@ -208,6 +208,9 @@ static void app9_records_name_the_app_password_also_when_it_is_gone(void **state
     const struct admin_list_audit_request all = {.from_sequence = 1, .limit = 1000};
     struct admin_list_audit_reply audit;
     assert_false(vy_failed(meta_local_admin(f->local, "AuditService", "ListAudit", &all, &audit)));
+    assert_int_not_equal(vy_bytes_find(audit.records[audit.records_count - 2].detail,
+                                       VY_LIT("app_password=phone"), 0),
+                         SIZE_MAX);
     const struct admin_audit_record *last = &audit.records[audit.records_count - 1];
     assert_true(vy_bytes_equal(last->action, VY_LIT("apppassword.delete")));
     assert_int_not_equal(vy_bytes_find(last->detail, VY_LIT("phone"), 0), SIZE_MAX);
