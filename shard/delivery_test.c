@@ -214,6 +214,26 @@ static void p3_a_retry_finds_its_copy_and_brings_no_second_one(void **state)
     assert_int_equal(copies(&decider, ADA), 4);
 }
 
+/* A delivery of copies with tokens needs no row for its own key; one without keeps it. */
+static void p3_one_row_a_copy_is_enough(void **state)
+{
+    (void)state;
+    for (uint64_t token = 0; token < 100; token += 77) {
+        const struct new_delivery copy = copy_for(&decider, ADA, token);
+        const struct cmd_deliver body = {
+            .recipients_count = 1, .recipients = &copy, .retry_keep_ms = RETRY_KEEP_MS};
+        const struct shard_command command = {.deliver = &body,
+                                              .idempotency_key = VY_LIT("0123456789abcdef")};
+        const struct shard_result first = shard_machine_apply(&decider, &command);
+        const struct shard_result again = shard_machine_apply(&decider, &command);
+        assert_int_equal(again.code, SHARD_CODE_DONE);
+        assert_int_equal(again.recipients[0].outcome, DELIVER_OUTCOME_STORED);
+        assert_int_equal(again.recipients[0].uid, first.recipients[0].uid);
+    }
+    assert_int_equal(copies(&decider, ADA), 2);
+    assert_int_equal(rows(&decider, SHARD_BODY), 2);
+}
+
 static void p3_a_token_holds_for_its_time_by_the_clock_of_the_entries(void **state)
 {
     (void)state;
@@ -587,6 +607,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(p3_a_retry_finds_its_copy_and_brings_no_second_one),
+        TEST(p3_one_row_a_copy_is_enough),
         TEST(p3_a_token_holds_for_its_time_by_the_clock_of_the_entries),
         TEST(p3_one_of_two_recipients_has_it_already),
         TEST(p3_a_retry_into_a_full_mailbox_is_answered),
