@@ -66,7 +66,7 @@ static struct vy_err check_log(const struct store_reader *reader, struct check *
 {
     struct log_spans spans;
     struct log_loaded loaded = {.rows = NULL};
-    log_spans_init(&spans, 1, 1);
+    log_spans_init(&spans, 1, 1, 1, 1);
     const struct vy_err err = log_load(reader, &spans, &loaded);
     if (vy_failed(err)) {
         return note_damage(check, "log", err);

@@ -2,10 +2,13 @@
 #include "replica/cluster_fixture.h"
 
 #include "base/assert.h"
+#include "replica/dir.h"
 #include "replica/ticket.h"
 #include "tests/lib/test.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIRST_ID 101U
@@ -46,7 +49,7 @@ struct cluster_node *cluster_find_node(struct cluster *cluster, uint64_t id)
 }
 
 static void push_packet(struct cluster *cluster, const struct cluster_node *from,
-                        const struct cluster_node *to, struct vy_bytes frame)
+                        const struct cluster_node *to, struct vy_bytes frame, bool is_bulk)
 {
     if (cluster->packet_count == cluster->packet_capacity) {
         cluster->packet_capacity = VY_MAX(64U, cluster->packet_capacity * 2);
@@ -61,30 +64,47 @@ static void push_packet(struct cluster *cluster, const struct cluster_node *from
         .from = from->number,
         .to_id = to->id,
         .from_id = from->id,
+        .is_bulk = is_bulk,
         .bytes = malloc(frame.len),
         .len = frame.len};
     assert_non_null(packet->bytes);
     memcpy(packet->bytes, frame.data, frame.len);
 }
 
-static void transport_send(struct replica_transport *transport, uint64_t member_id,
-                           const char *address, struct vy_bytes frame)
+static void send_packet(struct cluster_node *node, uint64_t member_id, struct vy_bytes frame,
+                        bool is_bulk)
 {
-    struct cluster_node *node = VY_CONTAINER_OF(transport, struct cluster_node, transport);
     struct cluster *cluster = node->cluster;
     const struct cluster_node *to = cluster_find_node(cluster, member_id);
     if (to == NULL) {
         return; /* its disk is gone */
     }
-    assert_string_equal(address, to->address);
     if (cluster->is_cut[node->number][to->number] ||
         cluster_random(cluster, 1000) < cluster->loss_permille) {
         return;
     }
-    push_packet(cluster, node, to, frame);
+    push_packet(cluster, node, to, frame, is_bulk);
     if (cluster_random(cluster, 1000) < cluster->repeat_permille) {
-        push_packet(cluster, node, to, frame);
+        push_packet(cluster, node, to, frame, is_bulk);
     }
+}
+
+static void transport_send(struct replica_transport *transport, uint64_t member_id,
+                           const char *address, struct vy_bytes frame)
+{
+    struct cluster_node *node = VY_CONTAINER_OF(transport, struct cluster_node, transport);
+    const struct cluster_node *to = cluster_find_node(node->cluster, member_id);
+    if (to == NULL) {
+        return; /* its disk is gone */
+    }
+    assert_string_equal(address, to->address);
+    send_packet(node, member_id, frame, false);
+}
+
+static void transport_send_bulk(struct replica_transport *transport, uint64_t member_id,
+                                struct vy_bytes frame)
+{
+    send_packet(VY_CONTAINER_OF(transport, struct cluster_node, transport), member_id, frame, true);
 }
 
 static void deliver(struct cluster *cluster, size_t at)
@@ -93,7 +113,12 @@ static void deliver(struct cluster *cluster, size_t at)
     cluster->packets[at] = cluster->packets[--cluster->packet_count];
     struct cluster_node *node = cluster_find_node(cluster, packet.to_id);
     if (node != NULL && node->replica != NULL && !cluster->is_cut[packet.from][node->number]) {
-        replica_receive(node->replica, packet.from_id, vy_bytes(packet.bytes, packet.len));
+        const struct vy_bytes frame = vy_bytes(packet.bytes, packet.len);
+        if (packet.is_bulk) {
+            replica_receive_bulk(node->replica, packet.from_id, frame);
+        } else {
+            replica_receive(node->replica, packet.from_id, frame);
+        }
     }
     free(packet.bytes);
 }
@@ -187,7 +212,7 @@ static void introduce_all(struct cluster *cluster)
 void cluster_start_node(struct cluster *cluster, unsigned number)
 {
     struct cluster_node *node = &cluster->nodes[number];
-    const struct replica_config config = {.dir = "unused",
+    const struct replica_config config = {.dir = node->dir,
                                           .name = node->address,
                                           .open_store = store_mem_open_as,
                                           .open_store_arg = node->disk,
@@ -206,11 +231,15 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
                                           .tail_bytes_max = 64 * 1024,
                                           .log_keep_entries = cluster->log_keep_entries,
                                           .patrol_period_ms = cluster->patrol_period_ms,
+                                          .log_max_entries = cluster->log_max_entries,
+                                          .snapshot_bytes_per_s = cluster->snapshot_bytes_per_s,
+                                          .log = &cluster->log,
                                           .on_fail_stop = on_fail_stop,
                                           .on_fail_stop_arg = node};
     kv_init(&node->fsm);
     node->pump_due_ms = UINT64_MAX;
-    node->log_first_index = 0; /* a cut may have been lost with the power */
+    node->installs_seen = 0;
+    node->log_first_index = UINT64_MAX; /* a cut may have been lost with the power */
     node->is_stopped = false;
     node->opened++;
     assert_null(node->replica);
@@ -224,6 +253,7 @@ static void note_persisted(struct cluster_node *node)
     struct replica_status status;
     replica_get_status(node->replica, &status);
     node->persisted_index = status.persisted_index;
+    node->cluster->last_index = VY_MAX(node->cluster->last_index, status.last_index);
 }
 
 void cluster_stop_node(struct cluster *cluster, unsigned number)
@@ -239,6 +269,8 @@ void cluster_stop_node(struct cluster *cluster, unsigned number)
     replica_free(node->replica);
     node->replica = NULL;
     node->pump_due_ms = UINT64_MAX;
+    node->installs += node->fsm.installs;
+    node->fsm.installs = 0;
 }
 
 uint64_t cluster_member_id(unsigned number)
@@ -256,6 +288,34 @@ void cluster_crash_node(struct cluster *cluster, unsigned number)
     store_mem_fail_write(node->disk, 0);
     const size_t unsynced = store_mem_unsynced(node->disk);
     store_mem_crash(node->disk, cluster_random(cluster, (unsigned)unsynced + 1));
+}
+
+bool cluster_damage_snapshot(struct cluster *cluster, unsigned number)
+{
+    char path[160];
+    struct stat info;
+    uint8_t byte = 0;
+    struct replica_status status = {.snapshot = {.is_fetching = false}};
+    if (cluster->nodes[number].replica != NULL) {
+        replica_get_status(cluster->nodes[number].replica, &status);
+    }
+    if (!status.snapshot.is_fetching) {
+        return false; /* what is verified has no checksum any more in this store */
+    }
+    snprintf(path, sizeof(path), "%s.incoming/db/%03u.rows", cluster->nodes[number].dir,
+             cluster_random(cluster, 5));
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    assert_int_equal(fstat(fd, &info), 0);
+    const off_t at =
+        info.st_size == 0 ? 0 : (off_t)vy_rng_below(&cluster->rng.base, (uint64_t)info.st_size);
+    const bool is_damaged = pread(fd, &byte, 1, at) == 1;
+    byte ^= 16;
+    assert_true(!is_damaged || pwrite(fd, &byte, 1, at) == 1);
+    assert_int_equal(close(fd), 0);
+    return is_damaged;
 }
 
 /* ---- checks ---- */
@@ -303,20 +363,56 @@ static void check_digest(struct cluster *cluster, const struct cluster_node *nod
     *digest = status.digest;
 }
 
-/* What a member has cut, every member has on its disk, also those that are down. */
+static bool is_voter_for(const struct cluster_node *node, uint64_t id)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    const size_t count = replica_get_members(node->replica, members, REPLICA_MEMBERS_MAX);
+    bool is_voter = false;
+    for (size_t i = 0; i < count; i++) {
+        is_voter = is_voter || (members[i].id == id && !members[i].is_learner);
+    }
+    return is_voter;
+}
+
+/* As all logs say: a leader may know of its removal before the others do, and one that is only just
+ * being added may come after a cut. */
+static bool is_voter_for_all(const struct cluster *cluster, uint64_t id)
+{
+    bool is_voter = true;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        const struct cluster_node *node = &cluster->nodes[i];
+        is_voter = is_voter && (node->replica == NULL || is_voter_for(node, id));
+    }
+    return is_voter;
+}
+
+/* What a member has cut, every member has on its disk, also those that are down; or the log had
+ * become as long as it may. */
 static void check_cut(struct cluster *cluster, struct cluster_node *node)
 {
     struct replica_status status;
     replica_get_status(node->replica, &status);
+    if (node->log_first_index == UINT64_MAX) {
+        node->log_first_index = status.log_first_index; /* as its disk says */
+    }
     if (status.log_first_index < node->log_first_index) {
         fail_msg("the log of node %u begins earlier than it did", node->number);
     }
     node->cuts += status.log_first_index > node->log_first_index && node->log_first_index > 1;
+    const bool is_installed = node->fsm.installs > node->installs_seen;
+    const bool is_cut = status.log_first_index > node->log_first_index && !is_installed;
+    node->installs_seen = node->fsm.installs;
     node->log_first_index = status.log_first_index;
-    for (unsigned i = 0; i < cluster->count; i++) {
-        if (cluster->nodes[i].is_member &&
-            status.log_first_index > 1 + cluster->nodes[i].persisted_index) {
-            fail_msg("node %u cut what node %u may need", node->number, i);
+    const uint64_t longest =
+        cluster->log_max_entries == 0 ? UINT64_MAX : cluster->log_max_entries / 2;
+    for (unsigned i = 0; i < cluster->count && is_cut; i++) {
+        if (is_voter_for_all(cluster, cluster->nodes[i].id) &&
+            status.log_first_index > 1 + cluster->nodes[i].persisted_index &&
+            status.log_first_index + longest > cluster->last_index) {
+            fail_msg("node %u cut up to %llu of %llu, node %u has only %llu", node->number,
+                     (unsigned long long)status.log_first_index,
+                     (unsigned long long)cluster->last_index, i,
+                     (unsigned long long)cluster->nodes[i].persisted_index);
         }
     }
 }
@@ -456,12 +552,30 @@ void cluster_wait_call(struct cluster *cluster, const struct call *call, uint64_
 
 /* ---- life ---- */
 
+static void print_line(void *arg, enum vy_log_level level, const char *line, size_t len)
+{
+    (void)arg;
+    (void)level;
+    fprintf(stderr, "%.*s\n", (int)len, line);
+}
+
+static void init_log(struct cluster *cluster)
+{
+    static const struct vy_log_sink sink = {.write = print_line};
+    cluster->log = (struct vy_log){.sink = getenv("CLUSTER_LOG") == NULL ? NULL : &sink,
+                                   .clock = &cluster->clock.base,
+                                   .level = VY_LOG_INFO};
+}
+
 static void init_node(struct cluster *cluster, unsigned number)
 {
     struct cluster_node *node = &cluster->nodes[number];
     *node = (struct cluster_node){.cluster = cluster, .number = number, .id = cluster->next_id++};
     node->clock = (struct vy_clock){.mono_ns = node_mono_ns, .wall_ms = node_wall_ms};
     node->transport.send = transport_send;
+    node->transport.send_bulk = transport_send_bulk;
+    snprintf(node->dir, sizeof(node->dir), "%s/db-%u", cluster->dir, (unsigned)node->id);
+    assert_int_equal(mkdir(node->dir, 0700), 0);
     node->pump_due_ms = UINT64_MAX;
     snprintf(node->address, sizeof(node->address), "node-%u", (unsigned)node->id);
     assert_false(vy_failed(store_mem_disk_new(&node->disk)));
@@ -480,6 +594,16 @@ struct cluster_node *cluster_new_node(struct cluster *cluster)
     return &cluster->nodes[number];
 }
 
+static void remove_dirs(const struct cluster_node *node)
+{
+    static const char *const suffixes[] = {"", ".incoming", ".outgoing", ".replaced", ".refused"};
+    for (size_t i = 0; i < VY_COUNT_OF(suffixes); i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s%s", node->dir, suffixes[i]);
+        assert_false(vy_failed(dir_remove(path)));
+    }
+}
+
 void cluster_lose_node(struct cluster *cluster, unsigned number)
 {
     struct cluster_node *node = &cluster->nodes[number];
@@ -488,16 +612,19 @@ void cluster_lose_node(struct cluster *cluster, unsigned number)
     }
     (void)unlink(node->ticket); /* of one that was never started */
     store_mem_disk_free(node->disk);
+    remove_dirs(node);
     *node = (struct cluster_node){.number = number, .pump_due_ms = UINT64_MAX};
 }
 
 struct cluster *cluster_new(unsigned count, uint64_t seed)
 {
-    return cluster_new_on_patrol(count, seed, 0);
+    return cluster_new_with(&(struct cluster_options){.count = count, .seed = seed});
 }
 
-struct cluster *cluster_new_on_patrol(unsigned count, uint64_t seed, uint64_t period_ms)
+struct cluster *cluster_new_with(const struct cluster_options *options)
 {
+    const unsigned count = options->count;
+    const uint64_t seed = options->seed;
     struct cluster *cluster = calloc(1, sizeof(*cluster));
     assert_non_null(cluster);
     fake_clock_init(&cluster->clock);
@@ -506,9 +633,15 @@ struct cluster *cluster_new_on_patrol(unsigned count, uint64_t seed, uint64_t pe
     cluster->count = count;
     cluster->delay_ms_max = 5;
     cluster->log_keep_entries = 1 + seed % 40;
+    init_log(cluster);
+    cluster->log_max_entries = options->log_max_entries;
+    cluster->snapshot_bytes_per_s =
+        options->log_max_entries == 0 ? 0 : 300000 + 50000 * (seed % 20);
     cluster->disk_ms_max = 5;
-    cluster->patrol_period_ms = period_ms;
-    snprintf(cluster->dir, sizeof(cluster->dir), "/tmp/volary-replica-XXXXXX");
+    cluster->patrol_period_ms = options->patrol_period_ms;
+    /* Directories are synced at every step of a snapshot: in memory that costs nothing. */
+    snprintf(cluster->dir, sizeof(cluster->dir), "%s/volary-replica-XXXXXX",
+             access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(cluster->dir));
     cluster->next_id = FIRST_ID;
     for (unsigned i = 0; i < count; i++) {
@@ -529,6 +662,7 @@ void cluster_free(struct cluster *cluster)
         }
         if (cluster->nodes[i].id != 0) {
             store_mem_disk_free(cluster->nodes[i].disk);
+            remove_dirs(&cluster->nodes[i]);
         }
     }
     for (size_t i = 0; i < cluster->packet_count; i++) {

@@ -28,11 +28,14 @@ struct cluster_node {
     unsigned failures;
     unsigned opened;
     uint64_t persisted_index; /* last known, also while down */
-    uint64_t cuts;            /* times the log was seen to begin later */
+    unsigned installs_seen;
+    uint64_t installs; /* snapshots put in place, in all its lives */
+    uint64_t cuts;     /* times the log was seen to begin later */
     uint64_t log_first_index;
     bool is_stopped;
     bool is_member; /* as the newest entry of its log says */
     char address[24];
+    char dir[96];
     char ticket[128];
 };
 struct cluster_packet {
@@ -40,6 +43,7 @@ struct cluster_packet {
     uint64_t serial;
     unsigned from;
     uint64_t to_id;
+    bool is_bulk;
     uint64_t from_id;
     uint8_t *bytes; /* owned */
     size_t len;
@@ -59,11 +63,15 @@ struct cluster {
     unsigned repeat_permille;
     uint64_t delay_ms_max;
     uint64_t disk_ms_max;
-    uint64_t log_keep_entries; /* of nodes started from now on */
-    uint64_t patrol_period_ms; /* likewise; 0: no patrol */
-    bool may_differ;           /* a test damages a disk */
-    uint64_t next_id;          /* of members that join */
-    uint64_t *leaders;         /* by term: number + 1 */
+    uint64_t log_keep_entries;     /* of nodes started from now on */
+    uint64_t log_max_entries;      /* likewise */
+    uint64_t snapshot_bytes_per_s; /* likewise */
+    struct vy_log log;             /* likewise; silent unless CLUSTER_LOG is set */
+    uint64_t last_index;           /* of any log, ever */
+    uint64_t patrol_period_ms;     /* likewise; 0: no patrol */
+    bool may_differ;               /* a test damages a disk */
+    uint64_t next_id;              /* of members that join */
+    uint64_t *leaders;             /* by term: number + 1 */
     size_t leader_terms;
     uint64_t *digests; /* by index; 0: not seen */
     size_t digest_count;
@@ -71,8 +79,16 @@ struct cluster {
 };
 
 struct cluster *cluster_new(unsigned count, uint64_t seed);
-/* Its members compare their tables in rounds (patrol.h), and must find them equal. */
-struct cluster *cluster_new_on_patrol(unsigned count, uint64_t seed, uint64_t period_ms);
+struct cluster_options {
+    unsigned count;
+    uint64_t seed;
+    uint64_t
+        patrol_period_ms;     /* members compare their tables, and must find them equal; 0: never */
+    uint64_t log_max_entries; /* who is away longer needs a snapshot; 0: the default */
+};
+struct cluster *cluster_new_with(const struct cluster_options *options);
+/* Flips a bit in a file of a snapshot that is on its way to this node. False: there is none. */
+bool cluster_damage_snapshot(struct cluster *cluster, unsigned number);
 void cluster_free(struct cluster *cluster);
 unsigned cluster_random(struct cluster *cluster, unsigned below);
 void cluster_start_node(struct cluster *cluster, unsigned number);

@@ -46,6 +46,9 @@ struct vy_err core_new(const struct core_config *config, struct core **out)
     raft_seed(&core->raft, config->seed);
     raft_set_election_timeout(&core->raft, config->election_timeout_ms);
     raft_set_heartbeat_timeout(&core->raft, config->heartbeat_ms);
+    /* How often it says again that a member needs one: the shell knows what it is doing about it.
+     */
+    raft_set_install_snapshot_timeout(&core->raft, 2 * config->election_timeout_ms);
     raft_set_pre_vote(&core->raft, true);
     raft_set_max_inflight_entries(&core->raft, CORE_INFLIGHT_ENTRIES);
     *out = core;

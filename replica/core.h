@@ -109,9 +109,11 @@ struct core_base {
     uint64_t members_index;
     struct entry *members;
 };
+#define CORE_CUT_MIN 2U /* lower: see core_cut.c */
 VY_CHECKED struct vy_err core_cut(struct core *core, uint64_t now_ms, uint64_t index,
                                   struct core_base *out);
-uint64_t core_base_index(const struct core *core); /* the log begins behind it */
+uint64_t core_base_index(const struct core *core);              /* the log begins behind it */
+uint64_t core_term_at(const struct core *core, uint64_t index); /* of an entry; 0: not known */
 
 uint64_t core_timeout_ms(const struct core *core); /* when core_tick is due; may have passed */
 uint64_t core_term(const struct core *core);

@@ -3,8 +3,9 @@
  * Cutting the log. An entry may go here once it is applied here and every member of the group has
  * it on disk: then nobody will ever ask for it. The leader knows by the acknowledgements, and says
  * so in its appends; what was once said stays true, also of earlier leaders and across restarts.
+ * A log that became too long is cut all the same: who lacks what went gets a snapshot.
  */
-#include "replica/replica_private.h"
+#include "replica/snapshot.h"
 
 /* What every member has on disk, as its leader knows. Zero: not known. */
 static uint64_t held_by_all(const struct replica *replica)
@@ -75,14 +76,31 @@ void cut_note_held(struct replica *replica, const struct core_message *message)
     }
 }
 
+/* As leader: how far the log goes even from members that have not got it. They are sent a snapshot
+ * when they are back. While one is on its way the log is kept from there on, up to twice as long.
+ */
+static uint64_t given_up(const struct replica *replica)
+{
+    const struct replica_transport *transport = replica->config.transport;
+    if (core_role(replica->core) != REPLICA_ROLE_LEADER || transport == NULL ||
+        transport->send_bulk == NULL) {
+        return 0;
+    }
+    const uint64_t over = VY_MIN(log_spans_over(&replica->spans, 1), send_hold(replica));
+    const uint64_t limit = VY_MAX(over, log_spans_over(&replica->spans, 2));
+    /* What a snapshot left out here, the others may still have for each other. */
+    return limit > replica->spans.base ? limit : 0;
+}
+
 void cut_settle(struct replica *replica)
 {
     replica->held_index = VY_MAX(replica->held_index, held_by_all(replica));
+    replica->held_index = VY_MAX(replica->held_index, given_up(replica));
     const uint64_t applied = VY_MIN(replica->applied.index, core_applicable(replica->core));
     const uint64_t safe = VY_MIN(replica->held_index, applied);
     const uint64_t wanted = VY_MIN(replica->cut_wanted, safe);
     const uint64_t limit = VY_MAX(wanted, log_spans_limit(&replica->spans, safe));
-    if (limit > replica->spans.base) {
+    if (limit > replica->spans.base && limit >= CORE_CUT_MIN) {
         replica_stepped(replica, cut_behind(replica, limit));
     }
 }

@@ -4,6 +4,7 @@
  * at every start (C4). The incarnation rises at every start, so that peers can tell an old life.
  */
 #include "base/codec.h"
+#include "replica/adopt.h"
 #include "replica/replica_private.h"
 #include "replica/ticket.h"
 #include <stdlib.h>
@@ -50,12 +51,13 @@ static struct vy_err open_store(struct replica *replica, bool must_exist)
     struct store_family families[STORE_FAMILIES_MAX];
     size_t count = 0;
     VY_TRY(identity_list_families(replica->config.fsm, families, &count));
-    const struct store_options options = {.dir = replica->dir,
-                                          .families = families,
-                                          .family_count = count,
-                                          .memory_bytes = replica->config.memory_bytes,
-                                          .must_exist = must_exist,
-                                          .reason = &replica->reason};
+    const struct store_options options = {
+        .dir = replica->dir,
+        .families = families,
+        .family_count = count,
+        .memory_bytes = replica->config.memory_bytes,
+        .must_exist = must_exist,
+        .reason = replica->shared_reason != NULL ? replica->shared_reason : &replica->reason};
     if (replica->config.open_store != NULL) {
         return replica->config.open_store(replica->config.open_store_arg, &options,
                                           &replica->store);
@@ -65,7 +67,14 @@ static struct vy_err open_store(struct replica *replica, bool must_exist)
 
 /* ---- the rows ---- */
 
-static void put_identity(struct store_batch *batch, const struct replica_identity *identity)
+static void put_incarnation(struct store_batch *batch, uint64_t incarnation)
+{
+    uint8_t row[INCARNATION_BYTES];
+    vy_put_be64(row, incarnation);
+    store_batch_put(batch, REPLICA_FAMILY_SYS, incarnation_key, vy_bytes(row, sizeof(row)));
+}
+
+void identity_put(struct store_batch *batch, const struct replica_identity *identity)
 {
     uint8_t row[IDENTITY_BYTES];
     vy_put_be16(row, IDENTITY_VERSION);
@@ -74,6 +83,8 @@ static void put_identity(struct store_batch *batch, const struct replica_identit
     vy_put_be64(row + 26, identity->member_id);
     vy_put_be32(row + 34, vy_crc32c(0, vy_bytes(row, 34)));
     store_batch_put(batch, REPLICA_FAMILY_SYS, identity_key, vy_bytes(row, sizeof(row)));
+    put_incarnation(batch, identity->incarnation);
+    store_batch_delete(batch, REPLICA_FAMILY_SYS, join_key);
 }
 
 static struct vy_err parse_identity(struct vy_bytes row, struct replica_identity *out)
@@ -119,7 +130,6 @@ static struct vy_err raise_incarnation(struct replica *replica)
 {
     struct store_value value = {.is_found = false};
     struct store_batch *batch = NULL;
-    uint8_t row[INCARNATION_BYTES];
     VY_TRY(store_get(store_newest(replica->store), REPLICA_FAMILY_SYS, incarnation_key, &value));
     const bool is_whole = !value.is_found || value.bytes.len == INCARNATION_BYTES;
     const uint64_t last = value.is_found && is_whole ? vy_get_be64(value.bytes.data) : 0;
@@ -129,8 +139,7 @@ static struct vy_err raise_incarnation(struct replica *replica)
     }
     VY_TRY(store_batch_new(replica->store, &batch));
     replica->identity.incarnation = last + 1;
-    vy_put_be64(row, last + 1);
-    store_batch_put(batch, REPLICA_FAMILY_SYS, incarnation_key, vy_bytes(row, sizeof(row)));
+    put_incarnation(batch, last + 1);
     const struct vy_err err = store_write(replica->store, batch, true);
     store_batch_free(batch);
     return err;
@@ -256,7 +265,7 @@ static struct vy_err write_first(struct replica *replica, const struct ticket *t
         err = txn_new(replica->store, &txn);
     }
     if (!vy_failed(err)) {
-        put_identity(txn_batch(txn), &replica->identity);
+        identity_put(txn_batch(txn), &replica->identity);
         log_put_hard(txn_batch(txn), 1, 0);
         writer_put_applied(txn_batch(txn), &applied);
         err = put_log(ticket->is_join, vy_buf_bytes(&members), txn, &scratch);
@@ -387,10 +396,43 @@ static struct vy_err open_existing(struct replica *replica)
     return err;
 }
 
+/* Damage, or a format that this version does not know: opening it again will not help. */
+static bool is_useless(struct vy_err err)
+{
+    return err.code == VY_CODE_CORRUPT || err.code == VY_CODE_UNSUPPORTED ||
+           err.code == VY_CODE_NOT_FOUND || err.code == VY_CODE_PRECONDITION;
+}
+
+/* A database that came from another member becomes this one's, or the old one comes back. */
+static struct vy_err settle_received(struct replica *replica, struct vy_err opened)
+{
+    struct install_note note;
+    bool is_received = false;
+    bool is_back = false;
+    VY_TRY(install_read_note(replica->dir, &is_received, &note));
+    if (!is_received) {
+        return opened;
+    }
+    struct vy_err err = vy_failed(opened) ? opened : adopt_store(replica->store, &note);
+    if (!vy_failed(err)) {
+        return install_finish(replica->dir);
+    }
+    if (!is_useless(err)) {
+        return err;
+    }
+    vy_log(&replica->log, VY_LOG_ERROR, "replica.snapshot.unusable", VY_LOG_ERR(err),
+           VY_CSTR("sys.path", replica->dir));
+    store_close(replica->store);
+    replica->store = NULL;
+    VY_TRY(install_roll_back(replica->dir, &is_back));
+    return is_back ? open_store(replica, true) : err;
+}
+
 struct vy_err replica_open_identity(struct replica *replica)
 {
     bool is_found = false;
-    const struct vy_err err = open_existing(replica);
+    VY_TRY(install_recover(replica->dir));
+    const struct vy_err err = settle_received(replica, open_existing(replica));
     if (vy_failed(err) && err.code != VY_CODE_NOT_FOUND) {
         return err;
     }

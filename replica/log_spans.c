@@ -5,10 +5,20 @@
 #include <stdbool.h>
 #include <string.h>
 
-void log_spans_init(struct log_spans *spans, uint64_t keep_entries, uint64_t keep_bytes)
+/* Of the max, in two spans that are merged. Among the older spans there are 22 pairs; at most ten
+ * of them can be longer than that in entries and ten in bytes, so some pair can always be merged.
+ */
+#define MERGE_SHARE 10U
+#define MERGE_NOT_NEWEST 20U /* the tail that stays, and a little more: it is known best */
+
+void log_spans_init(struct log_spans *spans, uint64_t keep_entries, uint64_t keep_bytes,
+                    uint64_t max_entries, uint64_t max_bytes)
 {
-    VY_ASSERT(keep_entries > 0 && keep_bytes > 0);
-    *spans = (struct log_spans){.keep_entries = keep_entries, .keep_bytes = keep_bytes};
+    VY_ASSERT(keep_entries > 0 && keep_bytes > 0 && max_entries > 0 && max_bytes > 0);
+    *spans = (struct log_spans){.keep_entries = keep_entries,
+                                .keep_bytes = keep_bytes,
+                                .max_entries = max_entries,
+                                .max_bytes = max_bytes};
 }
 
 void log_spans_begin(struct log_spans *spans, uint64_t base)
@@ -42,18 +52,31 @@ static bool is_full(const struct log_spans *spans)
            last->bytes * LOG_SPANS_PER_TAIL >= spans->keep_bytes;
 }
 
-/* The older half two by two, so that the newer one stays fine. */
+static void merge_pair(struct log_spans *spans, size_t at)
+{
+    spans->spans[at].bytes += spans->spans[at + 1].bytes;
+    spans->spans[at].last = spans->spans[at + 1].last;
+    spans->count--;
+    memmove(spans->spans + at + 1, spans->spans + at + 2,
+            (spans->count - at - 1) * sizeof(spans->spans[0]));
+}
+
+/* Short neighbours, but for the newest. In a log beyond its max there may be none: then the oldest
+ * two. */
 static void merge_old(struct log_spans *spans)
 {
-    const size_t half = LOG_SPANS_MAX / 2;
-    for (size_t i = 0; i < half / 2; i++) {
-        spans->spans[i] =
-            (struct log_span){.last = spans->spans[2 * i + 1].last,
-                              .bytes = spans->spans[2 * i].bytes + spans->spans[2 * i + 1].bytes};
+    const size_t before = spans->count;
+    for (size_t i = 0; i + 1 + MERGE_NOT_NEWEST < spans->count; i++) {
+        const uint64_t entries = spans->spans[i + 1].last - begin_of(spans, i);
+        const uint64_t bytes = spans->spans[i].bytes + spans->spans[i + 1].bytes;
+        if (entries * MERGE_SHARE <= spans->max_entries &&
+            bytes * MERGE_SHARE <= spans->max_bytes) {
+            merge_pair(spans, i);
+        }
     }
-    memmove(spans->spans + half / 2, spans->spans + half,
-            (spans->count - half) * sizeof(spans->spans[0]));
-    spans->count -= half - half / 2;
+    if (spans->count == before) {
+        merge_pair(spans, 0);
+    }
 }
 
 void log_spans_append(struct log_spans *spans, uint64_t index, uint64_t bytes)
@@ -70,6 +93,19 @@ void log_spans_append(struct log_spans *spans, uint64_t index, uint64_t bytes)
     last->last = index;
     last->bytes += bytes;
     spans->bytes += bytes;
+}
+
+uint64_t log_spans_over(const struct log_spans *spans, uint64_t times)
+{
+    uint64_t bytes = spans->bytes;
+    const uint64_t end = begin_of(spans, spans->count);
+    size_t at = 0;
+    while (at + 1 < spans->count && (end - begin_of(spans, at) > times * spans->max_entries ||
+                                     bytes > times * spans->max_bytes)) {
+        bytes -= spans->spans[at].bytes;
+        at++;
+    }
+    return begin_of(spans, at);
 }
 
 uint64_t log_spans_limit(const struct log_spans *spans, uint64_t safe)

@@ -15,7 +15,7 @@ static void a_tail_of_entries_stays(void **state)
 {
     (void)state;
     struct log_spans spans;
-    log_spans_init(&spans, 16, 1000000);
+    log_spans_init(&spans, 16, 1000000, 1000000, 100000000);
     log_spans_begin(&spans, 100);
     add(&spans, 101, 116, 10);
     assert_int_equal(log_spans_limit(&spans, 1000), 100); /* not longer than the tail */
@@ -33,7 +33,7 @@ static void a_tail_of_bytes_stays_and_the_newest_entry_always(void **state)
 {
     (void)state;
     struct log_spans spans;
-    log_spans_init(&spans, 1000, 100);
+    log_spans_init(&spans, 1000, 100, 1000000, 100000000);
     log_spans_begin(&spans, 0);
     add(&spans, 1, 10, 20);
     assert_int_equal(log_spans_limit(&spans, 1000), 5);
@@ -45,7 +45,7 @@ static void entries_that_lost_an_election_do_not_count(void **state)
 {
     (void)state;
     struct log_spans spans;
-    log_spans_init(&spans, 64, 1000000); /* four entries a span */
+    log_spans_init(&spans, 64, 1000000, 1000000, 100000000); /* four entries a span */
     log_spans_begin(&spans, 0);
     add(&spans, 1, 70, 1);
     log_spans_append(&spans, 63, 1);
@@ -59,7 +59,7 @@ static void a_long_log_is_known_coarsely(void **state)
 {
     (void)state;
     struct log_spans spans;
-    log_spans_init(&spans, 16, 1000000);
+    log_spans_init(&spans, 16, 1000000, 1000000, 100000000);
     log_spans_begin(&spans, 0);
     add(&spans, 1, 100000, 3);
     assert_true(spans.count <= LOG_SPANS_MAX);

@@ -143,7 +143,7 @@ static struct vy_err check_add(const struct replica *replica, const struct repli
     if (count == REPLICA_MEMBERS_MAX) {
         return vy_error(VY_CODE_LIMIT, "a group has at most 9 members");
     }
-    return core_base_index(replica->core) == 0
+    return core_base_index(replica->core) == 0 || replica->config.transport->send_bulk != NULL
                ? vy_ok()
                : vy_error(VY_CODE_UNSUPPORTED, "the log was cut: a new member cannot be filled");
 }

@@ -142,11 +142,17 @@ void peer_release(struct replica *replica)
     }
 }
 
-void peer_deinit(struct replica *replica)
+void peer_drop_outbox(struct replica *replica)
 {
+    replica->outbox_bytes = 0;
     for (struct vy_list *item; (item = vy_list_pop_front(&replica->outbox)) != NULL;) {
         outgoing_free(VY_CONTAINER_OF(item, struct replica_outgoing, link));
     }
+}
+
+void peer_deinit(struct replica *replica)
+{
+    peer_drop_outbox(replica);
 }
 
 static void send_frame(struct replica *replica, uint64_t to, const struct core_message *message)

@@ -145,6 +145,9 @@ void queue_check_space(struct replica *replica)
 static struct vy_err admit(struct replica *replica, const struct replica_proposal *proposal,
                            size_t bytes)
 {
+    if (replica->life == REPLICA_LIFE_INSTALLING) {
+        return vy_error(VY_CODE_NOT_LEADER, "the database is being replaced");
+    }
     if (!replica_is_running(replica)) {
         return vy_error(VY_CODE_CLOSED, "replica has ended");
     }

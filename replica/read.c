@@ -29,6 +29,9 @@ static void finish(struct replica *replica, struct read *read, struct vy_err err
 struct vy_err replica_read_index(struct replica *replica, uint64_t deadline_ms,
                                  replica_read_fn callback, void *arg)
 {
+    if (replica->life == REPLICA_LIFE_INSTALLING) {
+        return vy_error(VY_CODE_NOT_LEADER, "the database is being replaced");
+    }
     if (!replica_is_running(replica)) {
         return vy_error(VY_CODE_CLOSED, "replica has ended");
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replica/replica.h"
 
-#include "replica/replica_private.h"
+#include "replica/snapshot.h"
 #include <stdlib.h>
 
 #define ELECTION_TIMEOUT_MS 1000U
@@ -10,6 +10,9 @@
 #define TAIL_BYTES_MAX (8ULL * 1024 * 1024)
 #define LOG_KEEP_ENTRIES 4096U
 #define LOG_KEEP_BYTES (8ULL * 1024 * 1024)
+#define LOG_MAX_ENTRIES 1000000U
+#define LOG_MAX_BYTES (256ULL * 1024 * 1024)
+#define SNAPSHOT_BYTES_PER_S (32ULL * 1024 * 1024)
 #define TIMER_PAST_MS 5U /* raft's time may lie in the past; then it must not spin */
 
 uint64_t replica_now_ms(const struct replica *replica)
@@ -84,9 +87,7 @@ static void on_send(void *arg, uint64_t to, const struct core_message *message)
 
 static void on_behind(void *arg, uint64_t member)
 {
-    const struct replica *replica = arg;
-    vy_log(&replica->log, VY_LOG_ERROR, "replica.member.behind", VY_HEX("raft.peer", member),
-           VY_U64("raft.index", replica->spans.base + 1));
+    send_want(arg, member);
 }
 
 static const struct core_ops core_ops = {
@@ -156,9 +157,26 @@ static void on_finish(void *arg_replica)
     struct replica *replica = arg_replica;
     const vy_loop_fn done = replica->stop_fn;
     void *arg = replica->stop_arg;
+    replica->is_finish_wanted = !snapshots_are_quiet(replica);
+    if (replica->is_finish_wanted) {
+        return; /* replica_finish_if_quiet */
+    }
     queue_fail_flights(replica, vy_error(VY_CODE_UNKNOWN, "replica has ended"));
     replica->life = REPLICA_LIFE_STOPPED;
     done(arg);
+}
+
+void replica_finish_if_quiet(struct replica *replica)
+{
+    if (replica->is_finish_wanted && snapshots_are_quiet(replica)) {
+        replica->is_finish_wanted = false;
+        vy_loop_post(replica->config.loop, on_finish, replica);
+    }
+}
+
+static void on_left(void *arg)
+{
+    swap_on_written(arg);
 }
 
 static void take_outcomes(struct replica *replica, struct vy_list *outcomes)
@@ -208,6 +226,8 @@ static void on_writer_done(void *arg)
     take_mark(replica, &news.mark);
     if (news.is_finished && replica->life == REPLICA_LIFE_STOPPING) {
         vy_loop_post(replica->config.loop, on_finish, replica); /* behind all other posts */
+    } else if (news.is_finished && replica->life == REPLICA_LIFE_INSTALLING) {
+        vy_loop_post(replica->config.loop, on_left, replica);
     }
 }
 
@@ -245,7 +265,12 @@ static struct vy_err take_config(struct replica *replica, const struct replica_c
     own->log_keep_bytes = own->log_keep_bytes == 0 ? LOG_KEEP_BYTES : own->log_keep_bytes;
     own->patrol_bytes_per_s =
         own->patrol_bytes_per_s == 0 ? PATROL_RATE_BYTES : own->patrol_bytes_per_s;
-    log_spans_init(&replica->spans, own->log_keep_entries, own->log_keep_bytes);
+    own->log_max_entries = own->log_max_entries == 0 ? LOG_MAX_ENTRIES : own->log_max_entries;
+    own->log_max_bytes = own->log_max_bytes == 0 ? LOG_MAX_BYTES : own->log_max_bytes;
+    own->snapshot_bytes_per_s =
+        own->snapshot_bytes_per_s == 0 ? SNAPSHOT_BYTES_PER_S : own->snapshot_bytes_per_s;
+    log_spans_init(&replica->spans, own->log_keep_entries, own->log_keep_bytes,
+                   own->log_max_entries, own->log_max_bytes);
     replica->log = config->log == NULL ? silent : *config->log;
     replica->log_context[0] = VY_CSTR("raft.group", replica->name);
     replica->log.context = replica->log_context;
@@ -277,10 +302,53 @@ static struct vy_err make_writer(struct replica *replica)
                                          .tail_bytes_max = replica->config.tail_bytes_max,
                                          .last_index = log_loaded_last(&replica->loaded),
                                          .applied = replica->applied,
+                                         .stats = &replica->written,
                                          .on_done = on_writer_done,
                                          .on_fail = on_writer_fail,
                                          .arg = replica};
     return writer_new(&config, &replica->writer);
+}
+
+struct vy_err replica_start_patrol(struct replica *replica)
+{
+    return replica->config.patrol_period_ms == 0 || replica->patrol != NULL
+               ? vy_ok()
+               : patrol_new(replica, &replica->patrol);
+}
+
+static void on_patrol_left(void *arg)
+{
+    struct replica *replica = arg;
+    patrol_free(replica->patrol);
+    replica->patrol = NULL;
+    replica->is_patrol_stopping = false;
+}
+
+static void on_patrol_ended(void *arg)
+{
+    struct replica *replica = arg;
+    vy_loop_post(replica->config.loop, on_patrol_left, replica); /* it is still at work */
+}
+
+bool replica_stop_patrol(struct replica *replica)
+{
+    if (replica->patrol != NULL && !replica->is_patrol_stopping) {
+        replica->is_patrol_stopping = true;
+        patrol_stop(replica->patrol, on_patrol_ended, replica);
+    }
+    return replica->patrol == NULL;
+}
+
+/* Over the store as it was opened. */
+static struct vy_err make_engine(struct replica *replica)
+{
+    VY_TRY(make_core(replica));
+    VY_TRY(make_writer(replica));
+    log_tail_init(&replica->tail, log_loaded_last(&replica->loaded) + 1);
+    replica->last_time_ms = replica->loaded.last_time_ms;
+    replica->last_time_mono_ms = replica_now_ms(replica);
+    replica_open_store(replica, true);
+    return replica_start_patrol(replica);
 }
 
 static struct vy_err open_all(struct replica *replica, const struct replica_config *config)
@@ -297,15 +365,8 @@ static struct vy_err open_all(struct replica *replica, const struct replica_conf
     if (replica->config.free_floor_bytes == 0) {
         replica->config.free_floor_bytes = store_floor_bytes(replica->store);
     }
-    VY_TRY(make_core(replica));
-    VY_TRY(make_writer(replica));
-    if (replica->config.patrol_period_ms > 0) {
-        VY_TRY(patrol_new(replica, &replica->patrol));
-    }
-    log_tail_init(&replica->tail, log_loaded_last(&replica->loaded) + 1);
-    replica->last_time_ms = replica->loaded.last_time_ms;
-    replica->last_time_mono_ms = replica_now_ms(replica);
-    return vy_ok();
+    VY_TRY(snapshots_init(replica));
+    return make_engine(replica);
 }
 
 static void log_refused(struct replica *replica, struct vy_err err)
@@ -325,6 +386,7 @@ struct vy_err replica_open(const struct replica_config *config, struct replica *
     }
     atomic_init(&replica->is_dead, false);
     store_reason_init(&replica->reason);
+    pthread_mutex_init(&replica->store_lock, NULL);
     vy_list_init(&replica->outbox);
     vy_list_init(&replica->queue.waiting);
     vy_list_init(&replica->queue.flights);
@@ -359,9 +421,8 @@ static void listen_for_losses(struct replica *replica)
     }
 }
 
-struct vy_err replica_start(struct replica *replica)
+static struct vy_err start_engine(struct replica *replica)
 {
-    VY_ASSERT(replica->life == REPLICA_LIFE_OPEN);
     const struct log_base *base = &replica->loaded.base;
     const struct core_state state = {.term = replica->loaded.term,
                                      .voted_for = replica->loaded.voted_for,
@@ -384,9 +445,91 @@ struct vy_err replica_start(struct replica *replica)
     return vy_ok();
 }
 
+struct vy_err replica_start(struct replica *replica)
+{
+    VY_ASSERT(replica->life == REPLICA_LIFE_OPEN);
+    VY_TRY(start_engine(replica));
+    snapshots_want_tick(replica);
+    return vy_ok();
+}
+
+/* ---- a snapshot takes the place of the store ---- */
+
+static void stop_timers(struct replica *replica)
+{
+    vy_timer_stop(replica->timer);
+    care_stop(replica);
+    vy_timer_stop(replica->queue.timer);
+    vy_timer_stop(replica->reads.timer);
+    snapshots_stop(replica);
+}
+
+void replica_leave(struct replica *replica)
+{
+    const struct vy_err err = vy_error(VY_CODE_UNAVAILABLE, "the database is being replaced");
+    VY_ASSERT(replica->life == REPLICA_LIFE_RUNNING && !replica->is_leader);
+    replica->life = REPLICA_LIFE_INSTALLING;
+    stop_timers(replica);
+    queue_fail_waiting(replica, err);
+    queue_fail_flights(replica, vy_error(VY_CODE_UNKNOWN, err.what));
+    read_fail_all(replica, err);
+    writer_finish(replica->writer);
+}
+
+static void take_fresh(struct replica *replica, struct replica *fresh)
+{
+    core_free(replica->core);
+    log_tail_deinit(&replica->tail);
+    peer_drop_outbox(replica);
+    free(replica->address);
+    core_members_free(replica->known, replica->known_count);
+    replica->core = NULL;
+    replica->store = fresh->store;
+    replica->address = fresh->address;
+    replica->identity = fresh->identity;
+    replica->loaded = fresh->loaded;
+    memcpy(replica->known, fresh->known, sizeof(replica->known));
+    replica->known_count = fresh->known_count;
+    replica->spans = fresh->spans;
+    replica->applied = fresh->applied;
+    replica->ticket_done = 0;
+    replica->ticket_hard = 0;
+    replica->cut_ticket = 0;
+    replica->care.reserve.is_held = false; /* it went with the old directory */
+    replica->members_version = UINT64_MAX; /* of another core: all are told again */
+}
+
+void replica_return(struct replica *replica, struct replica *fresh, struct vy_err err)
+{
+    replica->life = REPLICA_LIFE_RUNNING;
+    if (fresh != NULL) {
+        take_fresh(replica, fresh);
+        err = make_engine(replica);
+    }
+    if (!vy_failed(err) && replica->config.fsm->ops->on_installed != NULL) {
+        replica->config.fsm->ops->on_installed(replica->config.fsm, replica->applied.index);
+    }
+    if (!vy_failed(err)) {
+        err = start_engine(replica);
+    }
+    if (vy_failed(err)) {
+        replica_fail(replica, err, 0);
+    }
+    if (replica->is_stop_wanted) {
+        replica->is_stop_wanted = false;
+        replica_stop(replica, replica->stop_fn, replica->stop_arg);
+    }
+}
+
+/* ---- ending ---- */
+
 static void on_patrol_stopped(void *arg)
 {
     struct replica *replica = arg;
+    if (replica->writer == NULL) {
+        vy_loop_post(replica->config.loop, on_finish, replica); /* its store could not be opened */
+        return;
+    }
     writer_finish(replica->writer);
 }
 
@@ -411,18 +554,19 @@ static void on_stop(void *arg)
 
 void replica_stop(struct replica *replica, vy_loop_fn done, void *arg)
 {
-    VY_ASSERT(replica->life == REPLICA_LIFE_OPEN || replica->life == REPLICA_LIFE_RUNNING);
+    VY_ASSERT(replica->life != REPLICA_LIFE_STOPPING && replica->life != REPLICA_LIFE_STOPPED);
     const bool was_running = replica->life == REPLICA_LIFE_RUNNING;
-    replica->life = REPLICA_LIFE_STOPPING;
     replica->stop_fn = done;
     replica->stop_arg = arg;
+    replica->is_stop_wanted = replica->life == REPLICA_LIFE_INSTALLING;
+    if (replica->is_stop_wanted) {
+        return;
+    }
+    replica->life = REPLICA_LIFE_STOPPING;
     if (replica->config.transport != NULL) {
         replica->config.transport->lost = NULL;
     }
-    vy_timer_stop(replica->timer);
-    care_stop(replica);
-    vy_timer_stop(replica->queue.timer);
-    vy_timer_stop(replica->reads.timer);
+    stop_timers(replica);
     if (!was_running) {
         vy_loop_post(replica->config.loop, on_finish, replica);
         return;
@@ -437,6 +581,7 @@ void replica_free(struct replica *replica)
     }
     VY_ASSERT(replica->life == REPLICA_LIFE_OPEN || replica->life == REPLICA_LIFE_STOPPED);
     patrol_free(replica->patrol);
+    snapshots_deinit(replica);
     writer_free(replica->writer);
     core_free(replica->core);
     log_tail_deinit(&replica->tail);
@@ -455,11 +600,12 @@ void replica_free(struct replica *replica)
     free(replica->ticket_path);
     free(replica->name);
     free(replica->dir);
+    pthread_mutex_destroy(&replica->store_lock);
     free(replica);
 }
 
 bool replica_pump(struct replica *replica)
 {
     VY_ASSERT(replica->config.writer_mode == REPLICA_WRITER_MANUAL);
-    return writer_pump(replica->writer);
+    return replica->writer != NULL && writer_pump(replica->writer);
 }

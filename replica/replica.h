@@ -6,12 +6,11 @@
  * that a majority has not on disk. Built on libraft's core by raft_step (core.h has its guards).
  *
  * The log is cut behind what is applied here and on the disks of all members, but for a tail. A
- * member that is away holds the cut back: the log of the others grows until it is there again.
+ * member that is away holds the cut back only so far: beyond log_max_entries or log_max_bytes it is
+ * cut all the same, and that member gets a snapshot of the store when it is back.
  *
  * Members are added and removed one at a time (replica_change). A new one gets the log first and
  * votes once it has caught up.
- *
- * Not there yet: snapshots, so that a member can only be added while the log is whole.
  *
  * @thread  all functions and callbacks: the loop's, unless said otherwise; never inside the call
  *          that asked for them. Applying runs on a writer thread of the replica.
@@ -65,6 +64,9 @@ struct replica_fsm_ops {
     /* This member began (own no-op committed: reads and proposals work) or ceased to lead. May be
      * NULL. */
     void (*on_leader_change)(struct replica_fsm *fsm, bool is_leader, uint64_t term);
+    /* A snapshot has taken the place of the store: it holds everything up to `index`, of which no
+     * apply told. Whatever was kept of the old one is void. The writer rests. May be NULL. */
+    void (*on_installed)(struct replica_fsm *fsm, uint64_t index);
 };
 struct replica_fsm {
     const struct replica_fsm_ops *ops;
@@ -82,6 +84,10 @@ struct replica_transport {
     /* Takes a copy, or drops it when the member cannot be reached or its queue is full. */
     void (*send)(struct replica_transport *transport, uint64_t member_id, const char *address,
                  struct vy_bytes frame);
+    /* The same for the pieces of snapshots, on a link that raft's messages do not wait for. Frames
+     * are short of 1 MiB. NULL: no snapshots. */
+    void (*send_bulk)(struct replica_transport *transport, uint64_t member_id,
+                      struct vy_bytes frame);
     /* Set by the replica from its start to its stop; NULL: nobody listens. The transport calls it,
      * from the loop, when no way to or from the member is left: it has probably ended. A hint. */
     void (*lost)(void *arg, uint64_t member_id);
@@ -142,16 +148,19 @@ struct replica_config {
     void (*writer_wake)(void *arg); /* MANUAL: there is work for replica_pump; may be NULL */
     void *writer_wake_arg;
 
-    uint32_t election_timeout_ms; /* 0: 1000; an election starts after 1x to 2x of silence */
-    uint32_t heartbeat_ms;        /* 0: a tenth of it */
-    uint64_t queue_bytes_max;     /* proposals accepted and not yet answered; 0: 16 MiB */
-    uint64_t inflight_bytes_max;  /* proposals in the log and not yet committed; 0: 4 MiB */
-    uint64_t tail_bytes_max;      /* of the log kept in memory; 0: 8 MiB */
-    uint64_t log_keep_entries;    /* of the log on disk that stay when it is cut; 0: 4096 */
-    uint64_t log_keep_bytes;      /* the same in bytes, whichever is less; 0: 8 MiB */
-    uint64_t free_floor_bytes;    /* 0: what the store says (E4) */
-    uint64_t patrol_period_ms;    /* all data is read back and compared once in it; 0: never */
-    uint64_t patrol_bytes_per_s;  /* at most; 0: 8 MiB */
+    uint32_t election_timeout_ms;  /* 0: 1000; an election starts after 1x to 2x of silence */
+    uint32_t heartbeat_ms;         /* 0: a tenth of it */
+    uint64_t queue_bytes_max;      /* proposals accepted and not yet answered; 0: 16 MiB */
+    uint64_t inflight_bytes_max;   /* proposals in the log and not yet committed; 0: 4 MiB */
+    uint64_t tail_bytes_max;       /* of the log kept in memory; 0: 8 MiB */
+    uint64_t log_keep_entries;     /* of the log on disk that stay when it is cut; 0: 4096 */
+    uint64_t log_keep_bytes;       /* the same in bytes, whichever is less; 0: 8 MiB */
+    uint64_t log_max_entries;      /* of the log on disk; beyond, no member is waited for; 0: 1 M */
+    uint64_t log_max_bytes;        /* the same in bytes, payloads not counted; 0: 256 MiB */
+    uint64_t snapshot_bytes_per_s; /* sent to all that need one; 0: 32 MiB */
+    uint64_t free_floor_bytes;     /* 0: what the store says (E4) */
+    uint64_t patrol_period_ms;     /* all data is read back and compared once in it; 0: never */
+    uint64_t patrol_bytes_per_s;   /* at most; 0: 8 MiB */
     /* Called instead of ending the process when the disk fails. Tests only. @thread any */
     void (*on_fail_stop)(void *arg, struct vy_err err);
     void *on_fail_stop_arg;
@@ -218,10 +227,15 @@ typedef void (*replica_read_fn)(void *arg, struct vy_err err);
  * (monotonic; 0: one election timeout) */
 VY_CHECKED struct vy_err replica_read_index(struct replica *replica, uint64_t deadline_ms,
                                             replica_read_fn callback, void *arg);
-/* The state as of now, for any thread. *applied_index: it holds at least this much; may be NULL. */
+/* The state as of now, for any thread. *applied_index: it holds at least this much; may be NULL.
+ * @errors UNAVAILABLE while a snapshot is being put in place */
 VY_CHECKED struct vy_err replica_snapshot(struct replica *replica, struct store_snapshot **out,
                                           uint64_t *applied_index);
-struct store *replica_store(struct replica *replica); /* for reads and care; never write to it */
+/* For reads and care on the loop; never write to it. Another one after on_installed. */
+struct store *replica_store(struct replica *replica);
+/* The same for work beside the loop: not closed until store_unpin. NULL while a snapshot is being
+ * put in place. @thread any */
+struct store *replica_pin_store(struct replica *replica);
 
 /* ---- leadership ---- */
 
@@ -268,6 +282,16 @@ VY_CHECKED struct vy_err replica_introduce(struct replica *replica,
 /* A frame from a peer whose identity the link has proven to be `member_id` (R2). */
 void replica_receive(struct replica *replica, uint64_t member_id, struct vy_bytes frame);
 
+/* A frame that came by send_bulk. */
+void replica_receive_bulk(struct replica *replica, uint64_t member_id, struct vy_bytes frame);
+
+/* ---- snapshots ---- */
+
+/* Ends what is being sent and removes the checkpoint it came from: it holds what is being erased.
+ * Members that need one get a new one. Asynchronous: ask replica_has_snapshots. */
+void replica_drop_snapshots(struct replica *replica);
+bool replica_has_snapshots(const struct replica *replica); /* files of a checkpoint, to be sent */
+
 /* ---- facts ---- */
 
 struct replica_identity {
@@ -286,6 +310,19 @@ enum replica_role {
     REPLICA_ROLE_FOLLOWER,
     REPLICA_ROLE_CANDIDATE,
     REPLICA_ROLE_LEADER
+};
+struct replica_snapshot_status {
+    unsigned sending; /* members that get one now */
+    bool is_receiving;
+    bool is_fetching; /* the same, and nothing is verified yet */
+    uint64_t sent;    /* all that follows: since start */
+    uint64_t received;
+    uint64_t failures; /* of either */
+    uint64_t damaged;  /* files that came damaged */
+    uint64_t bytes_sent;
+    uint64_t bytes_received;
+    uint64_t frames_refused;
+    uint64_t last_ms; /* how long the last one took */
 };
 struct replica_status {
     enum replica_role role;
@@ -324,5 +361,6 @@ struct replica_status {
     uint64_t store_reads;     /* log rows read back for a slow follower */
     uint64_t free_bytes;
     bool is_full; /* below the floor */
+    struct replica_snapshot_status snapshot;
 };
 void replica_get_status(const struct replica *replica, struct replica_status *out);

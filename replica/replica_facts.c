@@ -1,17 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a replica tells about itself. */
-#include "replica/replica_private.h"
+#include "replica/snapshot.h"
 
 struct store *replica_store(struct replica *replica)
 {
     return replica->store;
 }
 
+struct store *replica_pin_store(struct replica *replica)
+{
+    struct store *store = NULL;
+    pthread_mutex_lock(&replica->store_lock);
+    if (replica->is_store_open) {
+        store = replica->store;
+        store_pin(store);
+    }
+    pthread_mutex_unlock(&replica->store_lock);
+    return store;
+}
+
+void replica_open_store(struct replica *replica, bool is_open)
+{
+    pthread_mutex_lock(&replica->store_lock);
+    replica->is_store_open = is_open;
+    pthread_mutex_unlock(&replica->store_lock);
+}
+
 struct vy_err replica_snapshot(struct replica *replica, struct store_snapshot **out,
                                uint64_t *applied_index)
 {
+    struct store *store = replica_pin_store(replica);
+    if (store == NULL) {
+        return vy_error(VY_CODE_UNAVAILABLE, "the database is being replaced");
+    }
     const uint64_t index = writer_applied_index(replica->writer); /* before: at least this much */
-    VY_TRY(store_snapshot_new(replica->store, out));
+    const struct vy_err err = store_snapshot_new(store, out);
+    store_unpin(store);
+    VY_TRY(err);
     if (applied_index != NULL) {
         *applied_index = index;
     }
@@ -54,4 +79,11 @@ void replica_get_status(const struct replica *replica, struct replica_status *ou
     out->batch_count = replica->written.batch_count;
     out->batch_bytes = replica->written.batch_bytes;
     out->is_full = replica->is_full;
+    out->snapshot = replica->snapshots->status;
+    out->snapshot.is_receiving = replica->snapshots->receive.state != SNAPSHOT_RECEIVE_REST;
+    out->snapshot.is_fetching = out->snapshot.is_receiving &&
+                                replica->snapshots->receive.state < SNAPSHOT_RECEIVE_VERIFYING;
+    for (size_t i = 0; i < REPLICA_MEMBERS_MAX; i++) {
+        out->snapshot.sending += replica->snapshots->sends[i].state != SNAPSHOT_SEND_REST;
+    }
 }

@@ -79,10 +79,19 @@ static void kv_on_leader_change(struct replica_fsm *base, bool is_leader, uint64
     fsm->leader_ends += is_leader ? 0 : 1;
 }
 
+static void kv_on_installed(struct replica_fsm *base, uint64_t index)
+{
+    struct kv_fsm *fsm = VY_CONTAINER_OF(base, struct kv_fsm, base);
+    fsm->installs += index > fsm->applied_index ? 1 : 0; /* else the old state came back */
+    fsm->written_index = VY_MAX(fsm->written_index, index);
+    fsm->applied_index = VY_MAX(fsm->applied_index, index);
+}
+
 static const struct replica_fsm_ops kv_ops = {.apply = kv_apply,
                                               .on_written = kv_on_written,
                                               .on_applied = kv_on_applied,
-                                              .on_leader_change = kv_on_leader_change};
+                                              .on_leader_change = kv_on_leader_change,
+                                              .on_installed = kv_on_installed};
 
 void kv_init(struct kv_fsm *fsm)
 {

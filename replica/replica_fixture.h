@@ -17,6 +17,7 @@ struct kv_fsm {
     uint64_t apply_count;
     bool is_leader;
     uint64_t term;
+    unsigned installs; /* snapshots put in place */
     unsigned leader_begins;
     unsigned leader_ends;
 };

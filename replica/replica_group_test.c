@@ -384,7 +384,8 @@ static void p4_a_patrol_of_whole_members_finds_nothing(void **state)
 {
     (void)state;
     static struct call calls[4000];
-    struct cluster *cluster = cluster_new_on_patrol(3, 31, 100);
+    struct cluster *cluster = cluster_new_with(
+        &(struct cluster_options){.count = 3, .seed = 31, .patrol_period_ms = 100});
     cluster->disk_ms_max = 20;
     for (unsigned i = 0; i < VY_COUNT_OF(calls); i++) {
         struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
@@ -406,7 +407,8 @@ static void p4_a_patrol_of_whole_members_finds_nothing(void **state)
 static void p4_a_patrol_finds_a_row_that_differs(void **state)
 {
     (void)state;
-    struct cluster *cluster = cluster_new_on_patrol(3, 32, 60000);
+    struct cluster *cluster = cluster_new_with(
+        &(struct cluster_options){.count = 3, .seed = 32, .patrol_period_ms = 60000});
     propose_ok(cluster, "set a 1");
     propose_ok(cluster, "set b 2");
     cluster_run_ms(cluster, 1000);
@@ -424,7 +426,8 @@ static void p4_a_patrol_finds_a_row_that_differs(void **state)
 static void a_patrol_leaves_out_who_is_away(void **state)
 {
     (void)state;
-    struct cluster *cluster = cluster_new_on_patrol(3, 33, 60000);
+    struct cluster *cluster = cluster_new_with(
+        &(struct cluster_options){.count = 3, .seed = 33, .patrol_period_ms = 60000});
     propose_ok(cluster, "set a 1");
     cluster_crash_node(cluster, cluster_follower(cluster)->number);
     cluster_run_ms(cluster, 400000);

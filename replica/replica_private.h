@@ -14,7 +14,8 @@
 enum replica_life {
     REPLICA_LIFE_OPEN,
     REPLICA_LIFE_RUNNING,
-    REPLICA_LIFE_STOPPING, /* waits for the writer */
+    REPLICA_LIFE_INSTALLING, /* a snapshot takes the place of the store */
+    REPLICA_LIFE_STOPPING,   /* waits for the writer */
     REPLICA_LIFE_STOPPED
 };
 
@@ -88,8 +89,11 @@ struct replica {
     enum replica_life life;
     atomic_bool is_dead; /* the disk failed */
 
-    struct store *store;        /* owned */
-    struct store_reason reason; /* the store's, in words */
+    pthread_mutex_t store_lock; /* of the next two and the writer, against other threads */
+    bool is_store_open;
+    struct store *store;                /* owned */
+    struct store_reason reason;         /* the store's, in words */
+    struct store_reason *shared_reason; /* of the replica that the store will be for; NULL: this */
     struct replica_identity identity;
     char *address;     /* owned; its own as the log said at the start */
     char *own_address; /* owned; as the configuration says; NULL: it does not */
@@ -139,6 +143,10 @@ struct replica {
     uint64_t last_time_mono_ms;
     bool is_clock_off;
 
+    struct snapshots *snapshots; /* owned */
+    bool is_patrol_stopping;     /* for a snapshot */
+    bool is_stop_wanted;         /* once the snapshot is in place */
+    bool is_finish_wanted;       /* once the helper has ended */
     vy_loop_fn stop_fn;
     void *stop_arg;
     bool is_full;
@@ -154,6 +162,18 @@ void replica_stepped(struct replica *replica, struct vy_err err);
 void replica_want_settle(struct replica *replica);
 void replica_fail(struct replica *replica, struct vy_err err, uint64_t index);
 
+/* Whether others may take views of the store. */
+void replica_open_store(struct replica *replica, bool is_open);
+/* For a snapshot: takes no part any more, and lets the writer end; then swap_on_written. */
+void replica_leave(struct replica *replica);
+/* Takes part again, with what opening has filled in `fresh`, whose members it takes; NULL: it could
+ * not be opened, and the member fails. */
+void replica_return(struct replica *replica, struct replica *fresh, struct vy_err err);
+void replica_finish_if_quiet(struct replica *replica);
+VY_CHECKED struct vy_err replica_start_patrol(struct replica *replica);
+/* True: there is none any more, and nothing of it touches the store. */
+bool replica_stop_patrol(struct replica *replica);
+
 /* identity.c: opens the store and fills identity, address, loaded, applied. */
 VY_CHECKED struct vy_err replica_open_identity(struct replica *replica);
 /* The row of who the database belongs to. @errors CORRUPT, UNSUPPORTED, what the store says */
@@ -163,6 +183,9 @@ VY_CHECKED struct vy_err identity_read(const struct store_reader *reader,
 VY_CHECKED struct vy_err identity_list_families(const struct replica_fsm *fsm,
                                                 struct store_family out[STORE_FAMILIES_MAX],
                                                 size_t *out_count);
+
+/* Also forgets what a ticket said of the other members. */
+void identity_put(struct store_batch *batch, const struct replica_identity *identity);
 
 /* queue.c */
 VY_CHECKED struct vy_err queue_init(struct replica *replica);
@@ -214,6 +237,7 @@ void lead_note_time(struct replica *replica, const struct entry *entry);
 
 /* peer.c */
 void peer_sync(struct replica *replica); /* with members_list */
+void peer_drop_outbox(struct replica *replica);
 void peer_deinit(struct replica *replica);
 void peer_send(struct replica *replica, uint64_t to, const struct core_message *message);
 void peer_release(struct replica *replica); /* what waited for a ticket that is done now */

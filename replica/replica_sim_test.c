@@ -8,7 +8,8 @@
  * that were applied, no log is cut beyond what every member has on disk, and
  * once the faults stop, everybody gets on (P1, P6, P10, P12, P15).
  *
- * replica_sim_test [first seed [seeds]] runs others than the usual ones.
+ * replica_sim_test [first seed [seeds]] runs others than the usual ones; CLUSTER_LOG=1 prints what
+ * the members log.
  */
 #include "base/assert.h"
 #include "replica/cluster_fixture.h"
@@ -56,8 +57,11 @@ struct sim {
 static uint64_t first_seed = 1;
 static uint64_t seed_count = 200;
 #define MARKS_ON_THEIR_WAY 2U
-static uint64_t cuts;    /* of logs, in all seeds */
-static uint64_t patrols; /* rounds of comparing that ended */
+static uint64_t cuts;     /* of logs, in all seeds */
+static uint64_t patrols;  /* rounds of comparing that ended */
+static uint64_t cuts;     /* of logs, in all seeds */
+static uint64_t installs; /* of snapshots */
+static uint64_t damages;  /* to snapshots on their way */
 
 static unsigned counter_of(struct replica *replica, unsigned client)
 {
@@ -304,7 +308,7 @@ static void hurt(struct sim *sim)
     struct cluster *cluster = sim->cluster;
     const unsigned number = cluster_random(cluster, cluster->count);
     struct cluster_node *node = &cluster->nodes[number];
-    switch (cluster_random(cluster, 14)) {
+    switch (cluster_random(cluster, 15)) {
     case 0:
         if (node->replica != NULL) {
             cluster_crash_node(cluster, number);
@@ -342,7 +346,9 @@ static void hurt(struct sim *sim)
     case 9:
         /* One clock, and ahead: a majority of them, or one behind that comes back,
          * may rightly end the life of a retry's key. */
-        cluster->nodes[0].wall_offset_ms = (int64_t)cluster_random(cluster, 86400000);
+        if (!sim->has_changes) { /* a group that shrinks to one: that one is the majority */
+            cluster->nodes[0].wall_offset_ms = (int64_t)cluster_random(cluster, 86400000);
+        }
         break;
     case 10:
         if (node->replica != NULL &&
@@ -354,6 +360,11 @@ static void hurt(struct sim *sim)
         break;
     case 11:
         tell_lost(node, cluster_member_id(cluster_random(cluster, cluster->count)));
+        break;
+    case 12:
+        for (unsigned i = 0; i < cluster->count; i++) {
+            damages += cluster_damage_snapshot(cluster, i) ? 1 : 0;
+        }
         break;
     default:
         cluster->loss_permille = cluster_random(cluster, 3) * 60;
@@ -453,25 +464,16 @@ static void check_end(struct sim *sim, uint64_t seed)
     }
 }
 
-/* A new member can be filled only while the log is whole. */
-static void keep_logs(struct cluster *cluster)
-{
-    cluster->log_keep_entries = 1000000;
-    for (unsigned i = 0; i < cluster->count; i++) {
-        cluster_stop_node(cluster, i);
-        cluster_start_node(cluster, i);
-    }
-}
-
 static void run_seed(uint64_t seed, bool has_changes, uint64_t *done, uint64_t *reads)
 {
     const unsigned count = has_changes ? 1 + (unsigned)(seed % 4) : seed % 3 == 0 ? 5 : 3;
-    struct sim sim = {.cluster = cluster_new_on_patrol(count, seed, 100 + seed % 2000),
-                      .has_changes = has_changes};
+    struct sim sim = {
+        .cluster = cluster_new_with(&(struct cluster_options){.count = count,
+                                                              .seed = seed,
+                                                              .patrol_period_ms = 100 + seed % 2000,
+                                                              .log_max_entries = 20 + seed % 50}),
+        .has_changes = has_changes};
     struct cluster *cluster = sim.cluster;
-    if (has_changes) {
-        keep_logs(cluster);
-    }
     cluster->delay_ms_max = 1 + cluster_random(cluster, 20);
     for (unsigned i = 0; i < CLIENTS; i++) {
         sim.clients[i].number = i;
@@ -499,6 +501,7 @@ static void run_seed(uint64_t seed, bool has_changes, uint64_t *done, uint64_t *
             replica_get_status(cluster->nodes[i].replica, &status);
             patrols += status.patrol_rounds;
         }
+        installs += cluster->nodes[i].installs + cluster->nodes[i].fsm.installs;
     }
     cluster_free(cluster);
 }
@@ -513,8 +516,10 @@ static void groups_keep_their_promises_under_random_faults(void **state)
                 (unsigned long long)seed);
         run_seed(seed, false, &done, &reads);
     }
-    print_message("%llu writes acknowledged, %llu reads, %llu cuts of logs\n",
-                  (unsigned long long)done, (unsigned long long)reads, (unsigned long long)cuts);
+    print_message("%llu writes acknowledged, %llu reads, %llu cuts of logs, %llu snapshots, "
+                  "%llu damaged on their way\n",
+                  (unsigned long long)done, (unsigned long long)reads, (unsigned long long)cuts,
+                  (unsigned long long)installs, (unsigned long long)damages);
     assert_true(done > seed_count * 20); /* the faults left room for work */
     assert_true(reads > seed_count * 10);
     assert_true(cuts > seed_count * 10);

@@ -116,14 +116,35 @@ void store_value_release(struct store_value *value)
 
 struct vy_err store_snapshot_new(struct store *store, struct store_snapshot **out)
 {
-    return store->ops->snapshot_new(store, out);
+    VY_TRY(store->ops->snapshot_new(store, out));
+    (*out)->store = store;
+    store_pin(store);
+    return vy_ok();
 }
 
 void store_snapshot_free(struct store_snapshot *snapshot)
 {
     if (snapshot != NULL) {
+        struct store *store = snapshot->store;
         snapshot->free(snapshot);
+        store_unpin(store);
     }
+}
+
+void store_pin(struct store *store)
+{
+    atomic_fetch_add(&store->pins, 1);
+}
+
+void store_unpin(struct store *store)
+{
+    const size_t before = atomic_fetch_sub(&store->pins, 1);
+    VY_ASSERT(before > 0);
+}
+
+size_t store_pins(const struct store *store)
+{
+    return atomic_load(&store->pins);
 }
 
 const struct store_reader *store_snapshot_reader(const struct store_snapshot *snapshot)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The storage half: tables on disk and in memory, the transaction over them, idempotency keys, tickets.
 volary_library(replica_store
-  SOURCES dir.c idem.c skiplist.c store.c reserve.c store_mem.c store_mem_read.c store_mem_rows.c store_mem_write.c store_reason.c store_rocks.c
+  SOURCES dir.c idem.c skiplist.c store.c reserve.c store_closed.c store_mem.c store_mem_image.c store_mem_read.c store_mem_rows.c store_mem_write.c store_reason.c store_rocks.c
     store_rocks_files.c store_rocks_iter.c store_rocks_open.c ticket.c txn.c txn_iter.c
   LINK base base_io dep::rocksdb Threads::Threads)
 

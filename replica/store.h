@@ -14,6 +14,7 @@
  */
 #include "base/bytes.h"
 #include "base/err.h"
+#include <stdatomic.h>
 
 #define STORE_FAMILIES_MAX 32U
 #define STORE_KEY_BYTES_MAX 1024U                 /* longer keys: ARGUMENT */
@@ -111,6 +112,14 @@ void store_iter_seek(struct store_iter *iter, struct vy_bytes key);
 VY_CHECKED struct vy_err store_iter_error(const struct store_iter *iter);
 void store_iter_free(struct store_iter *iter); /* NULL is allowed */
 
+/* What keeps a store from being closed: its snapshots, and pins of those who use it beside the
+ * owner's thread. @thread any */
+void store_pin(struct store *store);
+void store_unpin(struct store *store);
+size_t store_pins(const struct store *store);
+/* Stands in for a store that is being replaced: whatever is asked of it is UNAVAILABLE. */
+struct store *store_closed(void);
+
 /* The smallest key that is greater than every key starting with `prefix`, for store_range.to; empty
  * (no bound) when there is none. `out` holds prefix.len bytes. */
 struct vy_bytes store_prefix_end(struct vy_bytes prefix, uint8_t *out);
@@ -172,6 +181,7 @@ struct store {
     const struct store_ops *ops;
     struct store_reader newest;
     size_t family_count;
+    atomic_size_t pins;
 };
 struct store_batch {
     const struct store_batch_ops *ops;
@@ -181,5 +191,6 @@ struct store_batch {
 };
 struct store_snapshot {
     struct store_reader reader;
+    struct store *store; /* borrowed; set by store_snapshot_new */
     void (*free)(struct store_snapshot *snapshot);
 };

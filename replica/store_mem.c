@@ -10,13 +10,6 @@
 
 /* ---- care ---- */
 
-static struct vy_err mem_checkpoint(struct store *base, const char *dir)
-{
-    (void)base;
-    (void)dir;
-    return vy_error(VY_CODE_UNSUPPORTED, "checkpoint of memory disk");
-}
-
 static struct vy_err mem_compact(struct store *base, unsigned family, struct vy_bytes from,
                                  struct vy_bytes to)
 {
@@ -119,6 +112,7 @@ static struct vy_err open_locked(struct store_mem_disk *disk, const struct store
         return vy_error(VY_CODE_NOT_FOUND, "memory disk is empty");
     }
     VY_TRY(take_families(disk, options));
+    VY_TRY(mem_image_load(disk, options->dir));
     disk->is_open = true;
     return vy_ok();
 }

@@ -11,7 +11,8 @@ struct store_mem_disk;
 VY_CHECKED struct vy_err store_mem_disk_new(struct store_mem_disk **out); /* an empty one */
 void store_mem_disk_free(struct store_mem_disk *disk); /* no store open; NULL is allowed */
 
-/* options->dir is ignored. @errors BUSY open already; NOT_FOUND; UNSUPPORTED other families */
+/* options->dir is ignored, unless a checkpoint lies there, in real files: the disk becomes that.
+ * @errors BUSY open already; NOT_FOUND; UNSUPPORTED other families */
 VY_CHECKED struct vy_err store_mem_open(struct store_mem_disk *disk,
                                         const struct store_options *options, struct store **out);
 /* As the open_store member of struct replica_config; arg is the disk. */

@@ -73,6 +73,15 @@ void mem_disk_prune(struct store_mem_disk *disk); /* when it is worth it */
 /* Back to the state after batch `seq`. */
 void mem_disk_forget_behind(struct store_mem_disk *disk, uint64_t seq);
 void mem_disk_clear(struct store_mem_disk *disk); /* frees every row */
+/* Adds a version to a row, at the disk's seq. False: no memory. */
+bool mem_row_put(struct store_mem_disk *disk, unsigned family, struct vy_bytes key,
+                 struct vy_bytes value);
+
+/* ---- store_mem_image.c ---- */
+
+VY_CHECKED struct vy_err mem_checkpoint(struct store *store, const char *dir);
+/* When a checkpoint lies in `dir`, the disk becomes it, and its files go. With the lock held. */
+VY_CHECKED struct vy_err mem_image_load(struct store_mem_disk *disk, const char *dir);
 
 /* ---- store_mem_write.c ---- */
 

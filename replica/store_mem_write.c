@@ -136,6 +136,16 @@ static bool add_version(struct store_mem_disk *disk, struct skiplist_node *row,
     return true;
 }
 
+bool mem_row_put(struct store_mem_disk *disk, unsigned family, struct vy_bytes key,
+                 struct vy_bytes value)
+{
+    struct mem_value *held = mem_value_new(value);
+    struct skiplist_node *row = skiplist_put(&disk->families[family].rows, key, alloc_row, NULL);
+    const bool is_put = held != NULL && row != NULL && add_version(disk, row, held);
+    mem_value_unref(held);
+    return is_put;
+}
+
 static bool delete_rows(struct store_mem_disk *disk, struct skiplist *rows, struct vy_bytes from,
                         struct vy_bytes to)
 {

@@ -97,6 +97,9 @@ struct vy_err writer_new(const struct writer_config *config, struct writer **out
     atomic_init(&writer->written_index, config->applied.index);
     writer->apply_to = config->applied.index;
     writer->news.applied = config->applied;
+    if (config->stats != NULL) {
+        writer->news.stats = *config->stats;
+    }
     vy_list_init(&writer->news.outcomes);
     vy_list_init(&writer->jobs);
     vy_buf_init(&writer->scratch, SCRATCH_BYTES_MAX);

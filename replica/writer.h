@@ -26,6 +26,15 @@ void writer_put_applied(struct store_batch *batch, const struct writer_applied *
 VY_CHECKED struct vy_err writer_load_applied(const struct store_reader *reader,
                                              struct writer_applied *out);
 
+struct writer_stats {
+    uint64_t sync_count;
+    uint64_t sync_us;
+    uint64_t batch_count;
+    uint64_t batch_bytes;
+    uint64_t entries_appended;
+    uint64_t entries_applied;
+    uint64_t commands_applied;
+};
 struct writer_config {
     struct store *store;
     struct replica_fsm *fsm;
@@ -37,7 +46,8 @@ struct writer_config {
     uint64_t tail_bytes_max;
     uint64_t last_index; /* of the log on disk */
     struct writer_applied applied;
-    void (*on_done)(void *arg); /* on the loop: writer_take has news */
+    const struct writer_stats *stats; /* to count on from; NULL: from zero */
+    void (*on_done)(void *arg);       /* on the loop: writer_take has news */
     /* The disk or the state machine failed; nothing is written from here on. @thread the pass's */
     void (*on_fail)(void *arg, struct vy_err err, uint64_t index);
     void *arg;
@@ -63,15 +73,6 @@ struct writer_mark {
 /* Of the row in REPLICA_FAMILY_SYS that keeps the body of the newest one. */
 extern const struct vy_bytes writer_mark_key;
 
-struct writer_stats {
-    uint64_t sync_count;
-    uint64_t sync_us;
-    uint64_t batch_count;
-    uint64_t batch_bytes;
-    uint64_t entries_appended;
-    uint64_t entries_applied;
-    uint64_t commands_applied;
-};
 struct writer_news {
     uint64_t ticket; /* everything up to it is durable */
     struct writer_applied applied;

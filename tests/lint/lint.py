@@ -36,7 +36,7 @@ OWNERS = {
     "argon2.h": {"frontend", "meta"},
     "zstd.h": {"replica", "shard"},
     "openssl/ssl.h": {"base", "proto"},
-    "openssl/": {"base", "proto", "shard", "meta", "frontend"},
+    "openssl/": {"base", "proto", "replica", "shard", "meta", "frontend"},
     "cmocka.h": {"tests"},
 }
 BANNED = ("strcpy strcat sprintf vsprintf strtok strtok_r sscanf fscanf scanf atoi atol atoll strtol strtoul strtoll "
