@@ -157,19 +157,23 @@ static uint32_t count_left(const struct factor_row *row)
     return left;
 }
 
-/* New recovery codes, from the command; false: not as many as there must be. */
-static bool take_codes(const struct vy_bytes *macs, size_t count, struct factor_row *row,
+static struct vy_err check_codes(struct fsm_step *step, size_t count)
+{
+    return fsm_is_refused(step) || count == META_RECOVERY_CODES
+               ? vy_ok()
+               : fsm_refuse(step, META_OUTCOME_ARGUMENT, "there are %u recovery codes",
+                            META_RECOVERY_CODES);
+}
+
+/* New recovery codes, from the command, as many as there must be. */
+static void take_codes(const struct vy_bytes *macs, struct factor_row *row,
                        struct recovery_row *recovery)
 {
-    if (count != META_RECOVERY_CODES) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < META_RECOVERY_CODES; i++) {
         recovery[i] = (struct recovery_row){.mac = macs[i]};
     }
-    row->recovery_count = count;
+    row->recovery_count = META_RECOVERY_CODES;
     row->recovery = recovery;
-    return true;
 }
 
 /* ---- confirming: from now on the main password opens no mail protocol (APP-2, APP-3) ---- */
@@ -179,9 +183,7 @@ static struct vy_err activate(struct fsm_step *step, struct meta_account_row *ac
 {
     const struct cmd_factor_confirm *cmd = step->command->factor_confirm;
     struct recovery_row recovery[META_RECOVERY_CODES];
-    if (!take_codes(cmd->recovery_macs, cmd->recovery_macs_count, row, recovery)) {
-        return vy_error(VY_CODE_CORRUPT, "recovery codes of a command");
-    }
+    take_codes(cmd->recovery_macs, row, recovery);
     row->state = FACTOR_STATE_ACTIVE;
     row->confirmed_ms = step->entry->time_ms;
     VY_TRY(put_factor(step, account->id, row));
@@ -204,6 +206,7 @@ struct vy_err factor_apply_confirm(struct fsm_step *step)
                           "the enrolment was not confirmed within an hour: begin anew with "
                           "`factor enroll`");
     }
+    VY_TRY(check_codes(step, cmd->recovery_macs_count));
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();
     }
@@ -267,6 +270,7 @@ struct vy_err factor_apply_recovery_codes(struct fsm_step *step)
     struct recovery_row recovery[META_RECOVERY_CODES];
     bool is_right = true;
     VY_TRY(find_factor(step, cmd->account_id, FACTOR_STATE_ACTIVE, &account, &row));
+    VY_TRY(check_codes(step, cmd->recovery_macs_count));
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();
     }
@@ -276,9 +280,7 @@ struct vy_err factor_apply_recovery_codes(struct fsm_step *step)
     if (!is_right) {
         return vy_ok();
     }
-    if (!take_codes(cmd->recovery_macs, cmd->recovery_macs_count, &row, recovery)) {
-        return vy_error(VY_CODE_CORRUPT, "recovery codes of a command");
-    }
+    take_codes(cmd->recovery_macs, &row, recovery);
     step->result.seed = cmd->seed;
     return put_factor(step, account.id, &row);
 }
