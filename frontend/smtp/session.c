@@ -384,20 +384,24 @@ static void session_drain(struct session *session)
     }
 }
 
-/* Whether or not it is certain: a client connects again and signs in, or cannot. */
-static void session_account_over(struct session *session, bool is_certain)
-{
-    (void)is_certain;
-    as_smtp(session)->is_account_over = true;
-    session_drain(session);
-}
-
-/* ---- time ---- */
-
 bool smtp_has_body_input(const struct smtp_session *s)
 {
     return s->state == SMTP_STATE_DATA || s->state == SMTP_STATE_CHUNK;
 }
+
+/* A client connects again and signs in, or cannot. Inside a message too when it is certain: what is
+ * not whole yet must not be sent by who was revoked (P18). */
+static void session_account_over(struct session *session, bool is_certain)
+{
+    struct smtp_session *s = as_smtp(session);
+    s->is_account_over = true;
+    session_drain(session);
+    if (is_certain && smtp_has_body_input(s)) {
+        say_goodbye(s);
+    }
+}
+
+/* ---- time ---- */
 
 static void time_out(struct smtp_session *s, const char *reason)
 {

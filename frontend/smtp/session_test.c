@@ -747,6 +747,72 @@ static void shutdown_between_the_dot_and_the_answer_waits_for_the_answer(void **
     smtp_driver_deinit(&d);
 }
 
+/* A submission in the middle of its message, signed in. */
+static void begin_submission(struct smtp_driver *d, const char *body)
+{
+    begin(d, SMTP_SERVICE_SUBMISSION);
+    smtp_driver_say(d, "AUTH PLAIN AGRldkBkZXYudGVzdABzZWNyZXQ=\r\n");
+    assert_heard(d, "235 2.7.0");
+    smtp_driver_say(d, "MAIL FROM:<dev@dev.test>\r\n");
+    smtp_driver_say(d, "RCPT TO:<dev@dev.test>\r\n");
+    smtp_driver_say(d, body);
+    assert_true(smtp_driver_heard(d).len > 0);
+}
+
+static void tell_over(struct smtp_driver *d, bool is_certain)
+{
+    d->session->ops->account_over(d->session, is_certain);
+    smtp_driver_settle(d);
+}
+
+/* P18, A10: who was signed in by what is revoked gets no message through any more. */
+static void a_revoked_sign_in_ends_inside_its_message(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {"DATA\r\nSubject: late\r\n\r\nhalf of it\r\n",
+                                         "BDAT 1000\r\nSubject: late\r\n"};
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct smtp_driver d;
+        begin_submission(&d, bodies[i]);
+        tell_over(&d, true);
+        assert_heard(&d, "421 4.7.0 Session is over, sign in again");
+        assert_true(d.is_closed);
+        assert_int_equal(d.backend->copies_count, 0);
+        smtp_driver_deinit(&d);
+    }
+}
+
+/* Events were missed: the message is taken, and then the client signs in again. */
+static void what_is_not_certain_waits_for_the_end_of_the_message(void **state)
+{
+    (void)state;
+    struct smtp_driver d;
+    begin_submission(&d, "DATA\r\n");
+    tell_over(&d, false);
+    assert_silent(&d);
+    smtp_driver_say(&d, "x\r\n.\r\n");
+    assert_heard(&d, "250 2.0.0 Stored");
+    assert_true(d.is_closed);
+    smtp_driver_deinit(&d);
+}
+
+/* It was whole before: what becomes of it is told. */
+static void a_message_under_way_to_the_shard_is_answered_before_the_end(void **state)
+{
+    (void)state;
+    struct smtp_driver d;
+    begin_submission(&d, "DATA\r\n");
+    d.holds_deliveries = true;
+    smtp_driver_say(&d, "x\r\n.\r\n");
+    tell_over(&d, true);
+    assert_false(d.is_closed);
+    d.holds_deliveries = false;
+    smtp_driver_settle(&d);
+    assert_heard(&d, "250 2.0.0 Stored");
+    assert_true(d.is_closed);
+    smtp_driver_deinit(&d);
+}
+
 /* S32 */
 static void a_client_that_goes_after_the_dot_has_one_copy(void **state)
 {
@@ -916,6 +982,9 @@ int main(void)
         cmocka_unit_test(a_client_that_goes_after_the_dot_has_one_copy),
         cmocka_unit_test(input_waits_while_answers_wait),
         cmocka_unit_test(a_steady_body_is_not_slow),
+        cmocka_unit_test(a_revoked_sign_in_ends_inside_its_message),
+        cmocka_unit_test(what_is_not_certain_waits_for_the_end_of_the_message),
+        cmocka_unit_test(a_message_under_way_to_the_shard_is_answered_before_the_end),
         cmocka_unit_test(no_allocation_that_fails_loses_an_accepted_message),
         cmocka_unit_test(no_allocation_that_fails_stores_a_part_of_the_chunks),
         cmocka_unit_test(no_allocation_that_fails_lets_half_a_command_run),

@@ -145,12 +145,18 @@ class Revocation(ClusterCase):
         slow.exactly(1000)  # it is under way
         held = self.imap(1)
         held.send("a APPEND INBOX {100000+}\r\nSubject: held\r\n")
+        sending = self.smtp(1)
+        for command in ("MAIL FROM:<%s>" % self.name, "RCPT TO:<%s>" % self.name, "DATA"):
+            self.assertRegex(sending.command(command), "^[23]5")
+        sending.send("Subject: late\r\n\r\nhalf of it\r\n")
         self.cluster.ctl("account", "password", self.name, "--password-stdin", stdin=NEW + "\n")
         began = time.monotonic()
         while held.fill():
             pass
         took_s = time.monotonic() - began
-        print("    a session inside a literal ended within %.3f s" % took_s)
+        self.assertEqual(sending.reply(), "421 4.7.0 Session is over, sign in again")
+        took_s = time.monotonic() - began
+        print("    sessions inside a literal and inside DATA ended within %.3f s" % took_s)
         self.assertLess(took_s, ENDS_WITHIN_S)
         time.sleep(max(0.0, 2.0 - took_s))  # the client that reads nothing: what is in flight is all that comes
         count = len(slow.unread)
