@@ -35,6 +35,7 @@ static const struct admin_method methods[] = {
     {"CredentialService", "ListAppPasswords",  admin_list_app_passwords,  false},
     {"CredentialService", "DeleteAppPassword", admin_delete_app_password, true},
     {"CredentialService", "ListLogins",        admin_list_logins,         false},
+    {"CredentialService", "ListLoginNetworks", admin_list_login_networks, false},
     {"CredentialService", "ListFactors",       admin_list_factors,        false},
     {"CredentialService", "EnrollFactor",      admin_enroll_factor,       true},
     {"CredentialService", "ConfirmFactor",     admin_confirm_factor,      true},
@@ -46,6 +47,7 @@ static const struct admin_method methods[] = {
     {"ClusterService",    "ListSlots",         admin_list_slots,          false},
     {"AuditService",      "ListAudit",         admin_list_audit,          false},
     {"AuditService",      "VerifyAudit",       admin_verify_audit,        false},
+    {"AuditService",      "GetCheckpoint",     admin_get_checkpoint,      false},
 };
 /* clang-format on */
 #define SERVICE_PREFIX "volary.admin.v1."

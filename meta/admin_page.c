@@ -173,6 +173,16 @@ struct vy_bytes admin_verdict_text(enum login_verdict verdict)
     return VY_LIT("error");
 }
 
+bool admin_is_verdict_text(struct vy_bytes text)
+{
+    for (unsigned i = LOGIN_VERDICT_OK; i <= LOGIN_VERDICT_BADCODE; i++) {
+        if (vy_bytes_equal(admin_verdict_text((enum login_verdict)i), text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct vy_bytes admin_protocol_text(uint32_t protocol)
 {
     switch ((enum login_protocol)protocol) {

@@ -89,6 +89,7 @@ VY_CHECKED struct vy_err admin_fill_account(const struct meta_view *view,
                                             struct admin_account *out);
 struct vy_bytes admin_state_text(uint32_t state);
 struct vy_bytes admin_verdict_text(enum login_verdict verdict);
+bool admin_is_verdict_text(struct vy_bytes text); /* is one of those */
 struct vy_bytes admin_protocol_text(uint32_t protocol);
 struct vy_bytes admin_mechanism_text(uint32_t mechanism);
 
@@ -118,6 +119,7 @@ void admin_create_app_password(struct meta_call *call);
 void admin_list_app_passwords(struct meta_call *call);
 void admin_delete_app_password(struct meta_call *call);
 void admin_list_logins(struct meta_call *call);
+void admin_list_login_networks(struct meta_call *call);
 void admin_list_factors(struct meta_call *call);
 void admin_enroll_factor(struct meta_call *call);
 void admin_confirm_factor(struct meta_call *call);
@@ -129,3 +131,4 @@ void admin_get_status(struct meta_call *call);
 void admin_list_slots(struct meta_call *call);
 void admin_list_audit(struct meta_call *call);
 void admin_verify_audit(struct meta_call *call);
+void admin_get_checkpoint(struct meta_call *call);

@@ -263,9 +263,7 @@ static struct vy_err begin_secret(struct meta_call *call, struct vy_bytes chosen
     if (chosen.len > 0) {
         secret->typed = chosen;
         VY_TRY(password_prepare(&call->arena, chosen, &secret->prepared));
-        return secret->prepared.len < PASSWORD_CHOSEN_BYTES_MIN
-                   ? vy_error(VY_CODE_ARGUMENT, "password is shorter than 8 bytes")
-                   : vy_ok();
+        return password_check_chosen(secret->prepared, write->name);
     }
     show_secret(call, vy_bytes(verifier->seed, sizeof(verifier->seed)));
     return vy_ok();

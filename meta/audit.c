@@ -6,7 +6,6 @@
 
 #define VERIFY_PAGE_ROWS 256U
 #define VERIFY_PAGE_BYTES_MAX (4U * 1024 * 1024)
-#define RECORD_BYTES_MAX (64U * 1024)
 
 struct vy_err audit_hash(struct vy_bytes previous, const struct audit_row *row,
                          struct vy_buf *scratch, uint8_t out[AUDIT_HASH_BYTES])
@@ -126,7 +125,7 @@ struct vy_err audit_verify(const struct store_reader *reader, struct audit_check
     struct verifier verifier = {
         .view = {.reader = reader, .arena = &arena}
     };
-    vy_buf_init(&verifier.scratch, RECORD_BYTES_MAX);
+    vy_buf_init(&verifier.scratch, AUDIT_ROW_BYTES_MAX);
     const struct vy_err err = verify_all(&verifier, out);
     vy_buf_deinit(&verifier.scratch);
     vy_arena_deinit(&arena);

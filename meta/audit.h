@@ -8,6 +8,7 @@
 
 #define AUDIT_HASH_BYTES 32U
 #define AUDIT_PAGE_ROWS_MAX 1000U
+#define AUDIT_ROW_BYTES_MAX (64U * 1024)
 
 /* hash of `row` behind `previous` (empty before the first record); row.hash is not looked at.
  * @errors NOMEM */

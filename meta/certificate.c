@@ -168,17 +168,14 @@ static void append_body(struct vy_buf *out, const struct certificate_facts *fact
     append_remains(out);
 }
 
-static struct vy_err write_signed(EVP_PKEY *pkey, const struct certificate_facts *facts,
-                                  struct vy_buf *out)
+static struct vy_err append_signed(EVP_PKEY *pkey, size_t start, struct vy_buf *out)
 {
     uint8_t public_key[CERTIFICATE_KEY_BYTES];
     uint8_t signature[CERTIFICATE_SIGNATURE_BYTES];
     size_t len = sizeof(public_key);
-    const size_t start = vy_buf_len(out);
     if (EVP_PKEY_get_raw_public_key(pkey, public_key, &len) != 1) {
         return vy_error(VY_CODE_INTERNAL, "public key of certificates");
     }
-    append_body(out, facts);
     append_hex(out, "public_key", vy_bytes(public_key, sizeof(public_key)));
     VY_TRY(vy_buf_error(out));
     if (!sign(pkey, vy_bytes_from(vy_buf_bytes(out), start), signature)) {
@@ -189,14 +186,22 @@ static struct vy_err write_signed(EVP_PKEY *pkey, const struct certificate_facts
     return vy_buf_error(out);
 }
 
+struct vy_err certificate_sign(const struct cluster_key *key, struct vy_bytes cluster_id,
+                               size_t start, struct vy_buf *out)
+{
+    EVP_PKEY *pkey = derive_key(key, cluster_id);
+    const struct vy_err err = pkey == NULL ? vy_error(VY_CODE_INTERNAL, "key of certificates")
+                                           : append_signed(pkey, start, out);
+    EVP_PKEY_free(pkey);
+    return err;
+}
+
 struct vy_err certificate_write(const struct cluster_key *key,
                                 const struct certificate_facts *facts, struct vy_buf *out)
 {
-    EVP_PKEY *pkey = derive_key(key, facts->cluster_id);
-    const struct vy_err err = pkey == NULL ? vy_error(VY_CODE_INTERNAL, "key of certificates")
-                                           : write_signed(pkey, facts, out);
-    EVP_PKEY_free(pkey);
-    return err;
+    const size_t start = vy_buf_len(out);
+    append_body(out, facts);
+    return certificate_sign(key, facts->cluster_id, start, out);
 }
 
 struct vy_err certificate_verify(const struct cluster_key *key, struct vy_bytes cluster_id,

@@ -23,6 +23,10 @@ VY_CHECKED struct vy_err certificate_write(const struct cluster_key *key,
                                            const struct certificate_facts *facts,
                                            struct vy_buf *out);
 
+/* Ends a line of JSON that begins at `start` with the public key, the signature and "}\n".
+ * @errors NOMEM; INTERNAL */
+VY_CHECKED struct vy_err certificate_sign(const struct cluster_key *key, struct vy_bytes cluster_id,
+                                          size_t start, struct vy_buf *out);
 /* The public half of the key that this cluster signs with. @errors INTERNAL */
 VY_CHECKED struct vy_err certificate_public_key(const struct cluster_key *key,
                                                 struct vy_bytes cluster_id,

@@ -45,13 +45,12 @@ static struct vy_err check(EVP_PKEY *pkey, struct vy_bytes body, struct vy_bytes
     return err;
 }
 
-struct vy_err certificate_check(struct vy_bytes public_key, struct vy_bytes text,
-                                struct certificate_claims *out)
+struct vy_err certificate_check_line(struct vy_bytes public_key, struct vy_bytes text,
+                                     struct vy_bytes *out_body)
 {
     const size_t at = vy_bytes_find(text, SIGNATURE_MARK, 0);
-    if (at == SIZE_MAX ||
-        !vy_bytes_starts_with(text, VY_LIT("{\"format\":\"" CERTIFICATE_FORMAT "\","))) {
-        return vy_error(VY_CODE_SYNTAX, "this is no certificate of erasure");
+    if (at == SIZE_MAX) {
+        return vy_error(VY_CODE_SYNTAX, "nothing is signed here");
     }
     const struct vy_bytes body = vy_bytes_slice(text, 0, at);
     const struct vy_bytes rest = vy_bytes_from(text, at + SIGNATURE_MARK.len);
@@ -68,12 +67,25 @@ struct vy_err certificate_check(struct vy_bytes public_key, struct vy_bytes text
         pkey == NULL ? vy_error(VY_CODE_INTERNAL, "key of certificates") : check(pkey, body, hex);
     EVP_PKEY_free(pkey);
     if (!vy_failed(err)) {
-        *out = (struct certificate_claims){
-            .job_id = member(body, VY_LIT("\"intent\":\""), '"'),
-            .account_id = member(body, VY_LIT("\"account_id\":\""), '"'),
-            .serial = member(body, VY_LIT("\"serial\":"), ','),
-            .public_key = member(body, VY_LIT("\"public_key\":\""), '"'),
-            .pending = member(body, VY_LIT("\"pending_members\":"), ',')};
+        *out_body = body;
     }
     return err;
+}
+
+struct vy_err certificate_check(struct vy_bytes public_key, struct vy_bytes text,
+                                struct certificate_claims *out)
+{
+    struct vy_bytes body = {.len = 0};
+    if (vy_bytes_find(text, SIGNATURE_MARK, 0) == SIZE_MAX ||
+        !vy_bytes_starts_with(text, VY_LIT("{\"format\":\"" CERTIFICATE_FORMAT "\","))) {
+        return vy_error(VY_CODE_SYNTAX, "this is no certificate of erasure");
+    }
+    VY_TRY(certificate_check_line(public_key, text, &body));
+    *out =
+        (struct certificate_claims){.job_id = member(body, VY_LIT("\"intent\":\""), '"'),
+                                    .account_id = member(body, VY_LIT("\"account_id\":\""), '"'),
+                                    .serial = member(body, VY_LIT("\"serial\":"), ','),
+                                    .public_key = member(body, VY_LIT("\"public_key\":\""), '"'),
+                                    .pending = member(body, VY_LIT("\"pending_members\":"), ',')};
+    return vy_ok();
 }

@@ -13,6 +13,11 @@
 #define CERTIFICATE_SIGNATURE_BYTES 64U
 #define CERTIFICATE_FORMAT "volary-erasure-2"
 
+/* One signed line of JSON, whatever it says; *out_body is the text before the signature.
+ * @errors as certificate_check */
+VY_CHECKED struct vy_err certificate_check_line(struct vy_bytes public_key, struct vy_bytes text,
+                                                struct vy_bytes *out_body);
+
 struct certificate_claims {
     struct vy_bytes job_id; /* borrow from the text */
     struct vy_bytes account_id;

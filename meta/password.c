@@ -151,6 +151,22 @@ struct vy_err password_argon2(struct vy_bytes prepared, struct vy_bytes salt,
     return rc == ARGON2_OK ? vy_ok() : vy_error(VY_CODE_NOMEM, "Argon2id");
 }
 
+struct vy_err password_check_chosen(struct vy_bytes prepared, struct vy_bytes address)
+{
+    struct vy_bytes domain = address;
+    const struct vy_bytes local = vy_bytes_cut(&domain, '@');
+    if (prepared.len < PASSWORD_CHOSEN_BYTES_MIN) {
+        return vy_error(VY_CODE_ARGUMENT, "password is shorter than 8 bytes");
+    }
+    if (vy_bytes_equal_nocase(prepared, address) || vy_bytes_equal_nocase(prepared, local) ||
+        vy_bytes_equal_nocase(prepared, domain)) {
+        return vy_error(
+            VY_CODE_ARGUMENT,
+            "password is the account's own name: choose another, or have one generated");
+    }
+    return vy_ok();
+}
+
 struct vy_err password_make_chosen(const struct cluster_key *key, struct vy_bytes prepared,
                                    struct vy_bytes typed, uint32_t iterations,
                                    struct password_verifier *out)

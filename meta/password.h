@@ -76,6 +76,8 @@ VY_CHECKED struct vy_err password_make_generated(const struct cluster_key *key,
                                                  struct vy_bytes shown, enum credential_kind kind,
                                                  uint32_t iterations,
                                                  struct password_verifier *out);
+/* POL-1: what an administrator may set for this address. @errors ARGUMENT and why not */
+VY_CHECKED struct vy_err password_check_chosen(struct vy_bytes prepared, struct vy_bytes address);
 /*
  * @prepared  what PLAIN and LOGIN compare, and one form for SCRAM
  * @typed     the other form: clients of SCRAM prepare little or nothing

@@ -138,6 +138,29 @@ static void what_is_stored_of_a_generated_password_verifies_it_in_both_forms(voi
     cluster_key_free(key);
 }
 
+static void pol1_a_chosen_password_is_not_the_name_it_is_for(void **state)
+{
+    static const struct {
+        const char *password;
+        bool is_good;
+    } rows[] = {
+        {"1234567",                          false}, /* 7 bytes */
+        {"\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", true }, /* 4 characters, 8 bytes */
+        {"augusta.ada",                      false},
+        {"Augusta.Ada",                      false},
+        {"augusta.ada@mail.test",            false},
+        {"mail.test",                        false},
+        {"augusta.ada1",                     true },
+        {"correct horse",                    true },
+    };
+    (void)state;
+    for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {
+        const struct vy_err err =
+            password_check_chosen(vy_cstr(rows[i].password), VY_LIT("augusta.ada@mail.test"));
+        assert_int_equal(!vy_failed(err), rows[i].is_good);
+    }
+}
+
 static void pol1_a_chosen_password_has_at_least_8_bytes(void **state)
 {
     (void)state;
@@ -227,6 +250,7 @@ int main(void)
         cmocka_unit_test(a_seed_gives_the_same_secret_for_the_same_purpose_only),
         cmocka_unit_test(what_is_stored_of_a_generated_password_verifies_it_in_both_forms),
         cmocka_unit_test(pol1_a_chosen_password_has_at_least_8_bytes),
+        cmocka_unit_test(pol1_a_chosen_password_is_not_the_name_it_is_for),
         cmocka_unit_test(a_chosen_password_has_a_verifier_as_prepared_and_as_typed),
         cmocka_unit_test(the_salt_of_scram_is_of_the_name_and_the_cluster),
         cmocka_unit_test(the_count_of_scram_is_one_that_clients_accept),

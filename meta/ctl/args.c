@@ -38,6 +38,9 @@ const struct ctl_option_row ctl_options[CTL_OPTION_COUNT] = {
     [CTL_OPTION_NETWORKS]        = {"--networks",        "LIST",    "where it works from: 192.0.2.0/24,2001:db8::/32,.. (anywhere)"},
     [CTL_OPTION_OVERRIDE]        = {"--override",        NULL,      "without a code, as an administrator; wants --reason"},
     [CTL_OPTION_KEEP_APP_PASSWORDS] = {"--keep-app-passwords", NULL, "leave the app passwords as they are (they are revoked too)"},
+    [CTL_OPTION_RESULT]          = {"--result",          "RESULT",  "only these: ok, badpassword, baduser, limited, needapp, .."},
+    [CTL_OPTION_SINCE]           = {"--since",           "TIME",    "not before: 2026-11-27, 2026-11-27T09:00:00Z, or so long ago: 90s, 15m, 2h, 7d"},
+    [CTL_OPTION_IP]              = {"--ip",              "ADDRESS", "only from this address or network, such as 192.0.2.0/24"},
     [CTL_OPTION_KEY]             = {"--key",             "FILE",    "ask no server: the cluster's key as 'certificate key' shows it, a file or the digits"},
 };
 /* clang-format on */

@@ -207,7 +207,8 @@ static void every_row_of_the_table_is_sound(void **state)
     }
     /* Every method of the API has a command. */
     for (size_t i = 0; i < admin_method_count; i++) {
-        bool is_used = strcmp(admin_methods[i].method, "PrepareDelete") == 0; /* by DELETION */
+        bool is_used = strcmp(admin_methods[i].method, "PrepareDelete") == 0 || /* by DELETION */
+                       strcmp(admin_methods[i].method, "GetCheckpoint") == 0;   /* by LINES */
         for (size_t k = 0; k < ctl_command_count; k++) {
             is_used = is_used || ctl_command_method(&ctl_commands[k]) == &admin_methods[i];
         }
@@ -269,10 +270,45 @@ static void exit_codes_are_those_of_the_convention(void **state)
     assert_int_equal(ctl_exit_code(-1), 1);
 }
 
+static void times_are_dates_or_spans(void **state)
+{
+    static const uint64_t now_ms = 1795771713000; /* 2026-11-27T09:28:33Z */
+    static const struct {
+        const char *text;
+        uint64_t ms; /* 0: none */
+    } rows[] = {
+        {"90s",                  now_ms - 90000    },
+        {"15m",                  now_ms - 900000   },
+        {"2h",                   now_ms - 7200000  },
+        {"7d",                   now_ms - 604800000},
+        {"2026-11-27",           1795737600000     },
+        {"2026-11-27T09:28:33Z", now_ms            },
+        {"2024-02-29T00:00:00Z", 1709164800000     },
+        {"2000-03-01",           951868800000      },
+        {"",                     0                 },
+        {"2",                    0                 },
+        {"h",                    0                 },
+        {"-2h",                  0                 },
+        {"2w",                   0                 },
+        {"2026-13-01",           0                 },
+        {"2026-11-27T09:28",     0                 },
+        {"2026-11-27T24:00:00Z", 0                 },
+        {"2026/11/27",           0                 },
+        {"yesterday",            0                 },
+    };
+    (void)state;
+    for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {
+        uint64_t ms = 0;
+        assert_int_equal(ctl_parse_since(vy_cstr(rows[i].text), now_ms, &ms), rows[i].ms != 0);
+        assert_int_equal(ms, rows[i].ms);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_are_dates_or_spans),
         TEST(options_may_stand_anywhere),
         TEST(names_may_look_like_options_behind_two_dashes),
         TEST(what_is_wrong_is_said_with_what_to_try),

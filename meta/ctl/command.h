@@ -42,6 +42,9 @@ enum ctl_option {
     CTL_OPTION_OVERRIDE,
     CTL_OPTION_KEEP_APP_PASSWORDS,
     CTL_OPTION_KEY,
+    CTL_OPTION_RESULT,
+    CTL_OPTION_SINCE,
+    CTL_OPTION_IP,
     CTL_OPTION_COUNT
 };
 #define CTL_BIT(option) (1ULL << CTL_OPTION_##option)
@@ -65,6 +68,7 @@ enum ctl_shape {
     CTL_LINES,    /* as LIST, but one object of JSON a line unless --output json */
     CTL_DELETION, /* confirmed first, then a record, or the certificate with --wait */
     CTL_JOB,      /* one job, asked for until it is done */
+    CTL_CHAIN,    /* a record about the audit chain, or about the export of it that is named */
     CTL_CHECK,    /* a record about the file that is named; with --key without a server */
     CTL_SECRET,   /* of a second factor, with its QR code */
     CTL_CODES     /* recovery codes, one a line */
@@ -119,3 +123,6 @@ bool ctl_command_writes(const struct ctl_command *command);
 
 /* "10GiB", "500MiB", "0": bytes. False: it is none. */
 bool ctl_parse_size(struct vy_bytes text, uint64_t *out);
+/* A date, a time in UTC (RFC 3339), or how long ago: "90s", "15m", "2h", "7d". False: it is none.
+ */
+bool ctl_parse_since(struct vy_bytes text, uint64_t now_ms, uint64_t *out_ms);

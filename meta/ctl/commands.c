@@ -69,6 +69,10 @@ static const struct ctl_column login_columns[] = {
     {"last_ms", "LAST", CTL_TIME}, {"result", "RESULT", CTL_TEXT}, {"count", "COUNT", CTL_TEXT},
     {"protocol", "PROTOCOL", CTL_TEXT}, {"mechanism", "MECHANISM", CTL_TEXT}, {"remote_ip", "FROM", CTL_TEXT},
     {"tls", "TLS", CTL_TEXT}, {"typed_name", "NAME", CTL_TEXT}, {"app_password", "APP PASSWORD", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column network_columns[] = {
+    {"network", "NETWORK", CTL_TEXT}, {"first_ms", "FIRST", CTL_TIME}, {"last_ms", "LAST", CTL_TIME},
+    {"ok_count", "SIGNED IN", CTL_TEXT}, {"failed_count", "REFUSED", CTL_TEXT}, {"last_ok_ms", "LAST SIGNED IN", CTL_TIME},
+    {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column member_columns[] = {
     {"group_id", "GROUP", CTL_NUMBER}, {"node", "NODE", CTL_TEXT}, {"role", "ROLE", CTL_TEXT},
     {"address", "ADDRESS", CTL_TEXT}, {"member_id", "MEMBER", CTL_TEXT}, {"term", "TERM", CTL_NUMBER},
@@ -84,7 +88,8 @@ static const struct ctl_column audit_columns[] = {
     {"action", "ACTION", CTL_TEXT}, {"subject", "SUBJECT", CTL_TEXT}, {"detail", "DETAIL", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column verify_record[] = {
     {"intact", "Intact", CTL_TEXT}, {"record_count", "Records", CTL_TEXT},
-    {"first_bad_sequence", "First bad", CTL_NUMBER}, {NULL, NULL, CTL_TEXT}};
+    {"first_sequence", "From", CTL_NUMBER}, {"last_sequence", "To", CTL_NUMBER},
+    {"first_bad_sequence", "First bad", CTL_NUMBER}, {"reason", "Reason", CTL_TEXT}, {"signature", "Signature", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 /* clang-format on */
 
 /* ---- arguments ---- */
@@ -433,8 +438,33 @@ static struct vy_err build_factor_codes(struct ctl_build *build, void *request)
 
 static struct vy_err build_login_list(struct ctl_build *build, void *request)
 {
-    *(struct admin_list_logins_request *)request =
-        (struct admin_list_logins_request){.account = word(build, 0), .page = &build->page};
+    struct admin_list_logins_request *logins = request;
+    *logins = (struct admin_list_logins_request){.account = word(build, 0),
+                                                 .page = &build->page,
+                                                 .remote_ip = value(build, CTL_OPTION_IP),
+                                                 .result = value(build, CTL_OPTION_RESULT)};
+    if (has(build, CTL_OPTION_SINCE) &&
+        !ctl_parse_since(value(build, CTL_OPTION_SINCE), build->now_ms, &logins->since_ms)) {
+        return refuse(
+            build, value(build, CTL_OPTION_SINCE),
+            "is no time: write 2026-11-27, 2026-11-27T09:00:00Z, or 90s, 15m, 2h, 7d ago");
+    }
+    return vy_ok();
+}
+
+static struct vy_err build_login_networks(struct ctl_build *build, void *request)
+{
+    *(struct admin_list_login_networks_request *)request =
+        (struct admin_list_login_networks_request){.account = word(build, 0), .page = &build->page};
+    return vy_ok();
+}
+
+static struct vy_err build_audit_export(struct ctl_build *build, void *request)
+{
+    *(struct admin_list_audit_request *)request =
+        (struct admin_list_audit_request){.from_sequence = build->from_sequence,
+                                          .limit = build->page.limit,
+                                          .with_rows = !ctl_args_is_json(build->args)};
     return vy_ok();
 }
 
@@ -535,15 +565,19 @@ const struct ctl_command ctl_commands[] = {
      "  volaryctl factor disable ada@example.org 123456\n"
      "  volaryctl factor disable ada@example.org --override --reason 'phone lost, ticket 7'\n"},
 
-    {"login", "list", "NAME", CTL_BIT(LIMIT), CREDENTIALS, "ListLogins", build_login_list, CTL_LIST, "logins", login_columns, CTL_HARMLESS,
-     "Show who signed in as an account, or tried to", "  volaryctl login list ada@example.org\n"},
+    {"login", "list", "NAME", CTL_BIT(LIMIT) | CTL_BIT(IP) | CTL_BIT(RESULT) | CTL_BIT(SINCE), CREDENTIALS, "ListLogins", build_login_list, CTL_LIST, "logins", login_columns, CTL_HARMLESS,
+     "Show who signed in as an account, or tried to; '-' is for names without an account",
+     "  volaryctl login list ada@example.org\n  volaryctl login list ada@example.org --result badpassword --since 2h --ip 192.0.2.0/24\n  volaryctl login list - --limit 100\n"},
+    {"login", "networks", "NAME", CTL_BIT(LIMIT), CREDENTIALS, "ListLoginNetworks", build_login_networks, CTL_LIST, "networks", network_columns, CTL_HARMLESS,
+     "Show from which networks an account is used or attacked, also what login list has dropped", "  volaryctl login networks ada@example.org\n"},
 
     {"audit", "list", "", CTL_BIT(LIMIT) | CTL_BIT(FROM), AUDIT, "ListAudit", build_audit_list, CTL_LIST, "records", audit_columns, CTL_HARMLESS,
      "Show the audit records", "  volaryctl audit list --from 1 --limit 20\n"},
-    {"audit", "verify", "", 0, AUDIT, "VerifyAudit", build_empty, CTL_RECORD, NULL, verify_record, CTL_HARMLESS,
-     "Check the chain of audit records; exit 9 when it is broken", "  volaryctl audit verify\n"},
-    {"audit", "export", "", CTL_BIT(LIMIT) | CTL_BIT(FROM), AUDIT, "ListAudit", build_audit_list, CTL_LINES, "records", audit_columns, CTL_HARMLESS,
-     "Write the audit records as lines of JSON", "  volaryctl audit export > audit.jsonl\n"},
+    {"audit", "verify", "[FILE]", CTL_BIT(KEY), AUDIT, "VerifyAudit", build_empty, CTL_CHAIN, NULL, verify_record, CTL_HARMLESS,
+     "Check the chain of audit records; exit 9 when it is broken. With an export, '-' for standard input, no server is asked",
+     "  volaryctl audit verify\n  volaryctl audit verify audit.jsonl --key cluster-a.key\n"},
+    {"audit", "export", "", CTL_BIT(LIMIT) | CTL_BIT(FROM), AUDIT, "ListAudit", build_audit_export, CTL_LINES, "records", audit_columns, CTL_HARMLESS,
+     "Write the audit records as lines of JSON that can be checked without the cluster", "  volaryctl audit export > audit.jsonl\n"},
 
     {"cluster", "status", "", 0, CLUSTER, "GetStatus", build_empty, CTL_RECORD, "members", status_record, CTL_HARMLESS,
      "Show the cluster and its members", "  volaryctl cluster status\n"},

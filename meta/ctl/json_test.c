@@ -108,7 +108,8 @@ static void messages_show_all_fields_by_name(void **state)
     assert_out(f, "{\"alias\":\"x@b.test\",\"targets\":[\"a@b.test\",\"c@d.test\"]}");
     ctl_json_init(&json, &f->out, true);
     ctl_json_message(&json, &admin_verify_audit_reply_desc, &verify);
-    assert_out(f, "{\"intact\":true,\"record_count\":3,\"first_bad_sequence\":0}");
+    assert_out(f, "{\"intact\":true,\"record_count\":3,\"first_bad_sequence\":0,\"reason\":\"\","
+                  "\"first_sequence\":0,\"last_sequence\":0,\"signature\":\"\"}");
 }
 
 static void nested_messages_are_objects(void **state)

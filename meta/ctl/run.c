@@ -229,15 +229,27 @@ static int ctl_work_show_record(struct ctl_work *work, const void *reply)
     return ctl_work_flush_text(work);
 }
 
+static struct vy_err add_line(struct ctl_work *work, const struct vy_pb_desc *desc, const void *row)
+{
+    const struct vy_pb_field *sequence = ctl_field_find(desc, "sequence");
+    const size_t start = vy_buf_len(&work->text);
+    struct ctl_json line;
+    ctl_json_init(&line, &work->text, /* is_compact = */ true);
+    ctl_json_message(&line, desc, row);
+    vy_buf_append_byte(&work->text, '\n');
+    VY_TRY(vy_buf_error(&work->text));
+    if (sequence != NULL) {
+        ctl_work_add_line(work, vy_bytes_from(vy_buf_bytes(&work->text), start),
+                          ctl_field_u64(sequence, row));
+    }
+    return vy_ok();
+}
+
 static struct vy_err add_row(struct ctl_work *work, const struct vy_pb_desc *desc, const void *row)
 {
     work->row_count++;
     if (work->command->shape == CTL_LINES && !work->is_json) {
-        struct ctl_json line;
-        ctl_json_init(&line, &work->text, /* is_compact = */ true);
-        ctl_json_message(&line, desc, row);
-        vy_buf_append_byte(&work->text, '\n');
-        return vy_ok();
+        return add_line(work, desc, row);
     }
     if (work->is_json) {
         ctl_json_message(&work->json, desc, row);
@@ -288,6 +300,8 @@ static int end_list(struct ctl_work *work)
         vy_buf_append_byte(&work->text, '\n');
     } else if (work->command->shape != CTL_LINES) {
         ctl_table_write(&work->table, &work->text);
+    } else {
+        return ctl_work_end_export(work);
     }
     return ctl_work_flush_text(work);
 }
@@ -343,7 +357,9 @@ int ctl_work_show_one(struct ctl_work *work, const void *reply)
         exit_code = show_rows_below(work, reply);
     }
     if (exit_code == CTL_EXIT_OK && intact != NULL && ctl_field_u64(intact, reply) == 0) {
-        ctl_say_error(work->run->err, VY_LIT("the audit chain is broken"), vy_bytes(NULL, 0), NULL,
+        const struct vy_pb_field *reason = ctl_field_find(work->method->reply, "reason");
+        ctl_say_error(work->run->err, VY_LIT("the audit chain is broken"),
+                      reason == NULL ? vy_bytes(NULL, 0) : ctl_field_bytes(reason, reply), NULL,
                       "DATA_LOSS");
         exit_code = CTL_EXIT_CHECK;
     }
@@ -505,6 +521,8 @@ static int run_work(struct ctl_work *work)
     case CTL_RECORD:
     case CTL_NOTHING:
         return run_one(work);
+    case CTL_CHAIN:
+        return work->run->args->word_count > 0 ? ctl_work_verify_export(work) : run_one(work);
     case CTL_CHECK:
         exit_code = ctl_work_read_file(work);
         if (exit_code == CTL_EXIT_OK) {
@@ -550,6 +568,7 @@ int ctl_run(const struct ctl_run *run)
     vy_buf_init(&work.text, OUTPUT_BYTES_MAX);
     const int exit_code = run_work(&work);
     ctl_client_deinit(&work.client);
+    EVP_MD_CTX_free(work.lines);
     vy_secret_free(work.password);
     vy_secret_free(work.code);
     vy_buf_deinit(&work.text);

@@ -52,8 +52,8 @@ int ctl_work_read_path(struct ctl_work *work, struct vy_bytes name, struct vy_by
 
 /* ---- another method on the way ---- */
 
-static int call_other(struct ctl_work *work, const struct vy_pb_method *method, const void *request,
-                      struct ctl_answer *answer, void *reply)
+int ctl_work_ask_other(struct ctl_work *work, const struct vy_pb_method *method,
+                       const void *request, struct ctl_answer *answer, void *reply)
 {
     struct vy_buf bytes;
     vy_buf_init(&bytes, FILE_BYTES_MAX);
@@ -71,7 +71,7 @@ static int call_other(struct ctl_work *work, const struct vy_pb_method *method, 
     return vy_failed(err) ? ctl_work_fail_err(work, err) : CTL_EXIT_OK;
 }
 
-static const struct vy_pb_method *find_method(const char *method)
+const struct vy_pb_method *ctl_work_find_method(const char *method)
 {
     for (size_t i = 0; i < admin_method_count; i++) {
         if (strcmp(admin_methods[i].method, method) == 0) {
@@ -107,7 +107,8 @@ static int follow(struct ctl_work *work, const char *id, struct ctl_answer *answ
         ctl_answer_deinit(answer);
         ctl_answer_init(answer);
         vy_arena_reset(&work->page_arena);
-        const int exit_code = call_other(work, find_method("GetJob"), &request, answer, out);
+        const int exit_code =
+            ctl_work_ask_other(work, ctl_work_find_method("GetJob"), &request, answer, out);
         if (exit_code != CTL_EXIT_OK || vy_bytes_equal(out->state, VY_LIT("done"))) {
             return exit_code;
         }
@@ -144,7 +145,8 @@ static int confirm(struct ctl_work *work)
     struct ctl_answer answer;
     struct vy_err err = vy_ok();
     ctl_answer_init(&answer);
-    const int exit_code = call_other(work, find_method("PrepareDelete"), &request, &answer, &reply);
+    const int exit_code =
+        ctl_work_ask_other(work, ctl_work_find_method("PrepareDelete"), &request, &answer, &reply);
     if (exit_code == CTL_EXIT_OK) {
         err = vy_arena_dup(&work->arena, reply.token, &work->build.token);
     }

@@ -22,7 +22,7 @@ static struct vy_bytes find_digits(struct vy_bytes text)
 }
 
 /* --key: the digits themselves, or a file with them. */
-static int read_key(struct ctl_work *work, uint8_t out[CERTIFICATE_KEY_BYTES])
+int ctl_work_read_key(struct ctl_work *work, uint8_t out[CERTIFICATE_KEY_BYTES])
 {
     const struct vy_bytes given = work->run->args->values[CTL_OPTION_KEY];
     struct vy_bytes digits = find_digits(given);
@@ -50,7 +50,7 @@ int ctl_work_verify_here(struct ctl_work *work)
 {
     uint8_t key[CERTIFICATE_KEY_BYTES];
     struct certificate_claims claims = {.job_id = {.len = 0}};
-    const int exit_code = read_key(work, key);
+    const int exit_code = ctl_work_read_key(work, key);
     if (exit_code != CTL_EXIT_OK) {
         return exit_code;
     }

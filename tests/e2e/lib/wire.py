@@ -16,8 +16,8 @@ def any_certificate():
 
 
 class Wire:
-    def __init__(self, port, host="127.0.0.1", tls=False):
-        self.socket = socket.create_connection((host, port), TIMEOUT_S)
+    def __init__(self, port, host="127.0.0.1", tls=False, source=None):
+        self.socket = socket.create_connection((host, port), TIMEOUT_S, source_address=source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.start_tls()
