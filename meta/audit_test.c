@@ -371,6 +371,44 @@ static void login2_records_of_30_days_ago_are_not_shown(void **state)
     assert_int_equal(count_logins(f, "", "", 0), 0);
 }
 
+static size_t count_family(struct fixture *f, unsigned family)
+{
+    const struct meta_view view = {.reader = store_newest(f->local->store),
+                                   .arena = &f->local->arena};
+    const struct table_page page = {.family = family, .rows_max = 10000};
+    struct table_rows rows;
+    assert_false(vy_failed(table_read_page(&view, &page, &rows)));
+    return rows.count;
+}
+
+/* Rows of accounts that nobody signs in to any more go too: after 30 days, networks after 90. The
+ * chain keeps all of it. */
+static void login2_what_is_too_old_is_removed_everywhere(void **state)
+{
+    struct fixture *f = *state;
+    char ip[32];
+    for (unsigned i = 0; i < 300; i++) {
+        (void)snprintf(ip, sizeof(ip), "10.1.%u.%u", i / 250, i % 250);
+        sign_in_from(f, ip, f->generated);
+    }
+    assert_int_equal(login(f, "bob@d.test", CHOSEN), LOGIN_RESULT_OK);
+    assert_int_equal(login(f, "nobody@d.test", "wrong password"), LOGIN_RESULT_REFUSED);
+    const uint64_t records = audit_count(f);
+    assert_int_equal(count_family(f, META_FAMILY_LOGIN_TIME), 302);
+    assert_int_equal(count_family(f, META_FAMILY_LOGIN_NET), 4);
+    meta_local_run_ms(f->local, 60 * 1000);
+    assert_int_equal(count_family(f, META_FAMILY_LOGIN_TIME), 302);
+    fake_clock_advance_ms(&f->local->clock, META_LOGIN_KEEP_MS);
+    assert_int_equal(login(f, "bob@d.test", CHOSEN), LOGIN_RESULT_OK); /* his row is fresh again */
+    meta_local_run_ms(f->local, 120 * 1000);
+    assert_int_equal(count_family(f, META_FAMILY_LOGIN_TIME), 1);
+    assert_int_equal(count_family(f, META_FAMILY_LOGIN_NET), 4);
+    fake_clock_advance_ms(&f->local->clock, META_LOGIN_NET_KEEP_MS - META_LOGIN_KEEP_MS);
+    meta_local_run_ms(f->local, 120 * 1000);
+    assert_int_equal(count_family(f, META_FAMILY_LOGIN_NET), 1);
+    assert_int_equal(audit_count(f), records + 1);
+}
+
 /* ---- login networks ---- */
 
 static void login4_networks_are_listed(void **state)
@@ -449,6 +487,7 @@ int main(void)
         TEST(login4_lists_are_filtered_by_address_result_and_time),
         TEST(filters_that_are_none_are_refused),
         TEST(login2_records_of_30_days_ago_are_not_shown),
+        TEST(login2_what_is_too_old_is_removed_everywhere),
         TEST(login4_networks_are_listed),
         TEST(login4_networks_beyond_the_limit_are_gathered_and_push_nobody_out),
     };

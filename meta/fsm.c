@@ -144,6 +144,7 @@ static const struct command_kind command_kinds[] = {
     KIND(factor_disable,      AUDIT_ACTION_FACTOR_DISABLE, factor_apply_disable),
     KIND(recovery_codes,      AUDIT_ACTION_RECOVERY_CODES, factor_apply_recovery_codes),
     KIND(sign_in_policy,      AUDIT_ACTION_SIGN_IN_POLICY, factor_apply_policy),
+    KIND(login_expire,        AUDIT_ACTION_NONE, login_apply_expire),
     KIND(node_register,       AUDIT_ACTION_NONE, topology_apply_register),
 };
 /* clang-format on */

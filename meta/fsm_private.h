@@ -45,6 +45,7 @@ VY_CHECKED struct vy_err factor_apply_disable(struct fsm_step *step);
 VY_CHECKED struct vy_err factor_apply_recovery_codes(struct fsm_step *step);
 VY_CHECKED struct vy_err factor_apply_policy(struct fsm_step *step);
 VY_CHECKED struct vy_err login_apply(struct fsm_step *step);
+VY_CHECKED struct vy_err login_apply_expire(struct fsm_step *step);
 VY_CHECKED struct vy_err topology_apply_bootstrap(struct fsm_step *step);
 VY_CHECKED struct vy_err topology_apply_register(struct fsm_step *step);
 

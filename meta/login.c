@@ -9,7 +9,8 @@
 
 #include <openssl/sha.h>
 
-#define EXPIRE_ROWS_PER_LOGIN 2U /* more than one comes in, so a backlog shrinks */
+#define EXPIRE_ROWS_PER_LOGIN 2U   /* more than one comes in, so a backlog shrinks */
+#define EXPIRE_ROWS_PER_SWEEP 128U /* of each account and kind */
 
 static bool is_failed(enum login_verdict verdict)
 {
@@ -20,14 +21,15 @@ static bool is_failed(enum login_verdict verdict)
 
 struct login_store {
     struct fsm_step *step;
-    const struct cmd_login *cmd;
+    const struct cmd_login *cmd; /* NULL while sweeping */
+    uint64_t account_id;
     struct login_stat_row stat;
     bool has_stat; /* read, to be written: a known tuple from a known network needs none of it */
 };
 
 static struct vy_err load_stat(struct login_store *store)
 {
-    const struct meta_key key = meta_key_u64(store->cmd->account_id);
+    const struct meta_key key = meta_key_u64(store->account_id);
     bool is_found = false;
     if (store->has_stat) {
         return vy_ok();
@@ -39,24 +41,24 @@ static struct vy_err load_stat(struct login_store *store)
 
 static struct vy_err save_stat(struct login_store *store)
 {
-    const struct meta_key key = meta_key_u64(store->cmd->account_id);
+    const struct meta_key key = meta_key_u64(store->account_id);
     return store->has_stat ? fsm_put(store->step, META_FAMILY_LOGIN, meta_key_bytes(&key),
                                      &login_stat_row_desc, &store->stat)
                            : vy_ok();
 }
 
 /* Removes the oldest rows of a class while there are too many or they are too old (LOGIN-2). */
-static void expire_rows(struct login_store *store, bool failed)
+static void expire_rows(struct login_store *store, bool failed, unsigned rows_max)
 {
     struct fsm_step *step = store->step;
-    const uint64_t account_id = store->cmd->account_id;
+    const uint64_t account_id = store->account_id;
     const uint64_t now_ms = step->entry->time_ms;
     const uint64_t limit_ms = now_ms > META_LOGIN_KEEP_MS ? now_ms - META_LOGIN_KEEP_MS : 0;
     const struct meta_key from = meta_key_login_time(account_id, failed, 0, VY_LIT(""));
     const struct meta_key to = meta_key_login_time(account_id, failed, UINT64_MAX, VY_LIT(""));
     const struct store_range range = {.from = meta_key_bytes(&from), .to = meta_key_bytes(&to)};
     struct store_iter *iter = txn_iter(step->txn, META_FAMILY_LOGIN_TIME, &range);
-    for (unsigned i = 0; i < EXPIRE_ROWS_PER_LOGIN && iter->is_valid; i++) {
+    for (unsigned i = 0; i < rows_max && iter->is_valid; i++) {
         const uint64_t last_ms = vy_get_be64(iter->key.data + 9);
         const bool is_over = failed && store->stat.failed_count > META_LOGIN_FAILED_ROWS_MAX;
         if (last_ms >= limit_ms && !is_over) {
@@ -154,7 +156,7 @@ static struct vy_err note_net(struct login_store *store)
 
 static struct vy_err note_login(struct fsm_step *step, const struct cmd_login *cmd)
 {
-    struct login_store store = {.step = step, .cmd = cmd};
+    struct login_store store = {.step = step, .cmd = cmd, .account_id = cmd->account_id};
     const struct meta_key key = meta_key_login(cmd->account_id, cmd->tuple_hash);
     struct login_row row;
     bool is_known = false;
@@ -166,10 +168,67 @@ static struct vy_err note_login(struct fsm_step *step, const struct cmd_login *c
     VY_TRY(put_row(&store, &row, is_known));
     VY_TRY(note_net(&store));
     if (!is_known) {
-        expire_rows(&store, true);
-        expire_rows(&store, false);
+        expire_rows(&store, true, EXPIRE_ROWS_PER_LOGIN);
+        expire_rows(&store, false, EXPIRE_ROWS_PER_LOGIN);
     }
     return save_stat(&store);
+}
+
+/* ---- what is too old (LOGIN-2), of accounts that nobody signs in to any more ---- */
+
+/* Removes networks that were not seen for META_LOGIN_NET_KEEP_MS, a part of them at a time. */
+static struct vy_err expire_nets(struct login_store *store)
+{
+    struct fsm_step *step = store->step;
+    const uint64_t now_ms = step->entry->time_ms;
+    const uint64_t limit_ms = now_ms > META_LOGIN_NET_KEEP_MS ? now_ms - META_LOGIN_NET_KEEP_MS : 0;
+    const struct meta_key from = meta_key_u64(store->account_id);
+    const struct meta_key to = meta_key_u64(store->account_id + 1);
+    const struct store_range range = {.from = meta_key_bytes(&from), .to = meta_key_bytes(&to)};
+    struct store_iter *iter = txn_iter(step->txn, META_FAMILY_LOGIN_NET, &range);
+    struct vy_err err = vy_ok();
+    unsigned removed = 0;
+    while (iter->is_valid && removed < EXPIRE_ROWS_PER_SWEEP && !vy_failed(err)) {
+        struct login_net_row row;
+        struct meta_key key = {.len = iter->key.len};
+        memcpy(key.data, iter->key.data, iter->key.len);
+        err = table_decode(&step->view, &login_net_row_desc, iter->value, &row);
+        store_iter_next(iter);
+        if (!vy_failed(err) && row.last_ms < limit_ms) {
+            txn_delete(step->txn, META_FAMILY_LOGIN_NET, meta_key_bytes(&key));
+            store->stat.failed_net_count -=
+                row.ok_count == 0 && store->stat.failed_net_count > 0 ? 1 : 0;
+            removed++;
+        }
+    }
+    store_iter_free(iter);
+    return err;
+}
+
+static struct vy_err expire_account(struct fsm_step *step, uint64_t account_id)
+{
+    struct login_store store = {.step = step, .account_id = account_id};
+    struct meta_account_row account;
+    bool is_found = false;
+    VY_TRY(account_get(&step->view, account_id, &account, &is_found));
+    if (is_found && account.state >= ACCOUNT_STATE_ERASING) {
+        return vy_ok(); /* P8: there are no rows, and none is written */
+    }
+    VY_TRY(load_stat(&store));
+    expire_rows(&store, true, EXPIRE_ROWS_PER_SWEEP);
+    expire_rows(&store, false, EXPIRE_ROWS_PER_SWEEP);
+    VY_TRY(expire_nets(&store));
+    return save_stat(&store);
+}
+
+struct vy_err login_apply_expire(struct fsm_step *step)
+{
+    const struct cmd_login_expire *cmd = step->command->login_expire;
+    const size_t count = VY_MIN(cmd->account_ids_count, META_LOGIN_EXPIRE_ACCOUNTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        VY_TRY(expire_account(step, cmd->account_ids[i]));
+    }
+    return vy_ok();
 }
 
 /* ---- what the answer rests on ---- */

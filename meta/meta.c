@@ -211,6 +211,7 @@ static struct vy_err build(struct meta *meta)
     VY_TRY(meta_metrics_init(meta->config.metrics, &meta->metrics));
     VY_TRY(meta_watch_new(&meta->watch));
     VY_TRY(erase_saga_new(meta, &meta->saga));
+    VY_TRY(login_sweep_new(meta, &meta->sweep));
     meta->fold_timer = vy_timer_new(meta->config.loop, fold_on_timer, meta);
     if (meta->fold_timer == NULL) {
         return vy_error(VY_CODE_NOMEM, "timer of meta");
@@ -306,6 +307,7 @@ struct vy_err meta_open(const struct meta_config *config, const struct replica_c
 struct vy_err meta_start(struct meta *meta)
 {
     vy_timer_start(meta->fold_timer, LOGIN_FOLD_MS / 4);
+    login_sweep_start(meta->sweep);
     return meta->replica == NULL ? vy_ok() : replica_start(meta->replica);
 }
 
@@ -341,6 +343,7 @@ void meta_stop(struct meta *meta, vy_loop_fn done, void *arg)
     meta->on_stopped = done;
     meta->on_stopped_arg = arg;
     vy_timer_stop(meta->fold_timer);
+    login_sweep_stop(meta->sweep);
     erase_saga_stop(meta->saga);
     if (meta->replica != NULL) {
         replica_stop(meta->replica, stop_on_replica, meta);
@@ -355,6 +358,7 @@ void meta_free(struct meta *meta)
         return;
     }
     vy_timer_free(meta->fold_timer);
+    login_sweep_free(meta->sweep);
     erase_saga_free(meta->saga);
     if (meta->group != NULL) {
         meta->group->ops->free(meta->group);

@@ -30,6 +30,7 @@ struct meta {
     struct meta_watch *watch; /* owned */
     struct login_folds folds;
     struct vy_timer *fold_timer; /* owned */
+    struct login_sweep *sweep;   /* owned; of records that are too old */
     struct guess_table *guesses; /* owned; NULL: no budgets. Of the leader */
     uint64_t guess_seed;
     struct erase_saga *saga; /* owned */
@@ -120,6 +121,13 @@ const char *meta_member_node(const struct meta *meta, uint64_t member_id); /* NU
 const char *meta_member_link(const struct meta *meta, uint64_t member_id); /* NULL: not known */
 bool meta_reaches_member(const struct meta *meta, uint64_t member_id);
 
+/* LOGIN-2: looks for sign-in records that are too old, some accounts at a time, while this member
+ * leads (login_sweep.c). @errors NOMEM */
+struct login_sweep;
+VY_CHECKED struct vy_err login_sweep_new(struct meta *meta, struct login_sweep **out);
+void login_sweep_start(struct login_sweep *sweep);
+void login_sweep_stop(struct login_sweep *sweep);
+void login_sweep_free(struct login_sweep *sweep); /* NULL is allowed */
 /* This member leads: its budgets of guessing are what the audit chain tells of the last hour. */
 void login_rebuild_budgets(struct meta *meta);
 
