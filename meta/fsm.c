@@ -298,8 +298,17 @@ static void meta_fsm_on_leader_change(struct replica_fsm *base, bool is_leader, 
     }
 }
 
+static void meta_fsm_on_installed(struct replica_fsm *base, uint64_t index)
+{
+    struct meta_fsm *fsm = VY_CONTAINER_OF(base, struct meta_fsm, base);
+    if (fsm->on_installed != NULL) {
+        fsm->on_installed(fsm->listener_arg, index);
+    }
+}
+
 static const struct replica_fsm_ops fsm_ops = {.apply = meta_fsm_apply,
                                                .on_applied = meta_fsm_on_applied,
+                                               .on_installed = meta_fsm_on_installed,
                                                .on_leader_change = meta_fsm_on_leader_change};
 
 void meta_fsm_init(struct meta_fsm *fsm)

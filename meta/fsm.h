@@ -71,6 +71,7 @@ struct meta_fsm {
     /* Told on the loop (replica.h); may be NULL. */
     void (*on_applied)(void *arg, uint64_t index);
     void (*on_leader_change)(void *arg, bool is_leader, uint64_t term);
+    void (*on_installed)(void *arg, uint64_t index);
     void *listener_arg;
 };
 

@@ -132,6 +132,13 @@ static void meta_on_applied(void *arg, uint64_t index)
     meta_watch_applied(meta->watch, index);
 }
 
+/* A snapshot took the place of the database: of what it holds there were no events. */
+static void meta_on_installed(void *arg, uint64_t index)
+{
+    struct meta *meta = arg;
+    meta_watch_skip(meta->watch, index);
+}
+
 static void meta_on_event(void *arg, const struct fsm_event *event)
 {
     struct meta *meta = arg;
@@ -225,6 +232,7 @@ static struct vy_err build(struct meta *meta)
     meta->fsm.on_event_arg = meta;
     meta->fsm.on_applied = meta_on_applied;
     meta->fsm.on_leader_change = meta_on_leader_change;
+    meta->fsm.on_installed = meta_on_installed;
     meta->fsm.listener_arg = meta;
     seal_key_of_cluster(meta->config.key, "challenge", &meta->challenge_key);
     seal_key_of_cluster(meta->config.key, "scram", &meta->scram_key);

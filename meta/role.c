@@ -182,6 +182,14 @@ static void raft_on_frame(void *arg, uint64_t member_id, struct vy_bytes frame)
     }
 }
 
+static void raft_on_bulk(void *arg, uint64_t member_id, struct vy_bytes frame)
+{
+    struct meta_role *role = arg;
+    if (role->meta != NULL && !role->is_stopped) {
+        replica_receive_bulk(meta_get_replica(role->meta), member_id, frame);
+    }
+}
+
 static struct vy_err open_raft(struct meta_role *role)
 {
     const struct group_link_config config = {.rpc = &role->rpc,
@@ -189,6 +197,7 @@ static struct vy_err open_raft(struct meta_role *role)
                                              .member_count = role->member_count,
                                              .self = role->self,
                                              .on_frame = raft_on_frame,
+                                             .on_bulk = raft_on_bulk,
                                              .arg = role};
     const struct vy_err err = group_link_open(&config, &role->raft);
     if (vy_failed(err)) {
@@ -264,6 +273,9 @@ static struct vy_err open_meta(struct meta_role *role)
         .bootstrap_alone = role->member_count == 1 && ticket == NULL,
         .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
         .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
+        .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
+        .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
+        .snapshot_bytes_per_s = vy_config_size(config, "raft.snapshot_bytes_per_second"),
         .patrol_period_ms = vy_config_ms(config, "scrub.period_s"),
         .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second")};
     VY_TRY(meta_open(&meta_config, &replica, &role->meta));

@@ -155,6 +155,15 @@ void meta_watch_applied(struct meta_watch *watch, uint64_t index)
     }
 }
 
+void meta_watch_skip(struct meta_watch *watch, uint64_t index)
+{
+    (void)pthread_mutex_lock(&watch->lock);
+    watch->pending_count = 0;
+    watch->has_lost = true;
+    (void)pthread_mutex_unlock(&watch->lock);
+    meta_watch_applied(watch, index);
+}
+
 /* ---- watchers ---- */
 
 /* The number of the first event behind a cursor. */

@@ -19,6 +19,9 @@ void meta_watch_free(struct meta_watch *watch); /* no watchers left; NULL is all
 void meta_watch_push(struct meta_watch *watch, const struct fsm_event *event);
 /* Everything up to index is visible: hands out what was pushed for it. @thread the loop's */
 void meta_watch_applied(struct meta_watch *watch, uint64_t index);
+/* Of the entries up to index nothing was pushed: all watchers start over. @thread the loop's, while
+ * the writer rests */
+void meta_watch_skip(struct meta_watch *watch, uint64_t index);
 /* Before the first meta_watch_applied: what a cursor may be at least. */
 void meta_watch_set_start(struct meta_watch *watch, uint64_t index);
 uint64_t meta_watch_cursor(const struct meta_watch *watch);

@@ -55,6 +55,8 @@ enum rpc_stream { RPC_STREAM_NONE, RPC_STREAM_UP, RPC_STREAM_DOWN };
 
 /* Raft messages: one unending call per peer and direction on a link of its own; each DATA is one message. */
 #define RAFT_METHOD_MESSAGES 0x30001U
+/* Pieces of snapshots, likewise and on another link, so that raft's messages never wait for them. */
+#define RAFT_METHOD_BULK 0x30002U
 /* clang-format on */
 
 enum rpc_method {

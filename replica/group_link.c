@@ -25,6 +25,7 @@ struct vy_err group_link_open(const struct group_link_config *config, struct raf
                                           .member_count = config->member_count,
                                           .listen = config->self->raft,
                                           .on_frame = config->on_frame,
+                                          .on_bulk = config->on_bulk,
                                           .arg = config->arg};
     return raft_link_new(&link, out);
 }

@@ -15,6 +15,7 @@ struct group_link_config {
     size_t member_count;
     const struct settings_member *self;                                     /* one of them */
     void (*on_frame)(void *arg, uint64_t member_id, struct vy_bytes frame); /* raft_link.h */
+    void (*on_bulk)(void *arg, uint64_t member_id, struct vy_bytes frame);
     void *arg;
 };
 /* *out is NULL in a group of one: nobody calls, and nobody is called. @errors ARGUMENT a member

@@ -43,6 +43,15 @@ struct replica_metric_row {
     REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_sync_microseconds_total",    sync_us,           "Time in them.")             \
     REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_read_rounds_total",          read_rounds,       "Rounds to the other members that made reads safe.") \
     REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_frames_refused_total",       frames_refused,    "Frames that were damaged, or of strangers.") \
+    REPLICA_METRIC_ROW(prefix, GAUGE,   "_raft_snapshots_sending",          snapshot.sending,  "Members that get a snapshot from this one.") \
+    REPLICA_METRIC_ROW(prefix, GAUGE,   "_raft_snapshots_receiving",        snapshot.receiving, "1 while this member gets one.") \
+    REPLICA_METRIC_ROW(prefix, GAUGE,   "_raft_snapshot_milliseconds",      snapshot.last_ms,  "How long the last one took, here or there.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshots_sent_total",       snapshot.sent,     "Snapshots with which a member caught up.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshots_received_total",   snapshot.received, "Snapshots put in place here.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshots_failed_total",     snapshot.failures, "Transfers that ended without success.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshots_damaged_total",    snapshot.damaged,  "Files that arrived damaged and were fetched again.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshot_sent_bytes_total",  snapshot.bytes_sent, "Bytes of snapshots sent.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshot_received_bytes_total", snapshot.bytes_received, "Bytes of snapshots received.") \
     REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_rounds_total",              patrol_rounds,     "Times that all data was read back and compared.") \
     REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_bytes_total",               patrol_bytes,      "Bytes read back by this member.") \
     REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_problems_total",            patrol_problems,   "Damage found here, and at others by this member as leader.")

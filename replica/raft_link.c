@@ -243,11 +243,13 @@ struct vy_err raft_link_new(const struct raft_link_config *config, struct raft_l
         return vy_error(VY_CODE_NOMEM, "raft link");
     }
     link->transport.send = transport_send;
+    link->transport.send_bulk = raft_bulk_send;
     link->rpc = *config->rpc;
     link->member_id = config->member_id;
     link->queue_bytes_max =
         config->queue_bytes_max == 0 ? RAFT_LINK_QUEUE_BYTES : config->queue_bytes_max;
     link->on_frame = config->on_frame;
+    link->on_bulk = config->on_bulk;
     link->arg = config->arg;
     link->timer = vy_timer_new(config->rpc->loop, on_timer, link);
     struct vy_err err = link->timer == NULL ? vy_error(VY_CODE_NOMEM, "raft link timer") : vy_ok();
@@ -273,6 +275,7 @@ void raft_link_free(struct raft_link *link)
     for (size_t i = 0; i < link->peer_count; i++) {
         struct raft_peer *peer = &link->peers[i];
         rpc_call_cancel(VY_TAKE(peer->call));
+        raft_bulk_end(peer);
         rpc_link_free(peer->link);
         drop_all(peer);
     }

@@ -6,6 +6,8 @@
  * and a server on the raft port for theirs to us. Frames beyond one message of the link travel in
  * pieces. Nothing is kept for a member that cannot be reached: raft sends again.
  *
+ * Snapshots have a second connection to a member while they are on their way (raft_bulk.c).
+ *
  * Who may speak for a member is decided by its node's name, which TLS proves (R2): a peer that
  * claims another node's member is cut off and logged as an error.
  *
@@ -34,6 +36,8 @@ struct raft_link_config {
     /* A whole frame from a member that has proven who it is: replica_receive. `frame` is valid
      * during the call. */
     void (*on_frame)(void *arg, uint64_t member_id, struct vy_bytes frame);
+    /* The same for replica_receive_bulk. */
+    void (*on_bulk)(void *arg, uint64_t member_id, struct vy_bytes frame);
     void *arg;
 };
 /* Listens and starts dialling. @errors ARGUMENT; what rpc_server_listen says */
@@ -54,5 +58,7 @@ struct raft_link_stats {
     uint64_t frames_received;
     uint64_t peers_denied; /* claimed a member of another node, or one that is none (R2) */
     uint64_t peers_broken; /* sent pieces that make no frame */
+    uint64_t bulk_sent;    /* frames of snapshots */
+    uint64_t bulk_dropped;
 };
 const struct raft_link_stats *raft_link_stats(const struct raft_link *link);

@@ -126,13 +126,23 @@ static void deny(struct raft_link *link, struct rpc_server_call *call, struct vy
     rpc_server_call_fail(call, why, NULL, 0);
 }
 
-static void on_messages(void *arg, struct rpc_server_call *call, struct vy_bytes opening)
+struct raft_peer *raft_link_admit(struct raft_link *link, struct rpc_server_call *call,
+                                  struct vy_bytes opening)
 {
-    struct raft_link *link = arg;
     struct raft_peer *peer = NULL;
     const struct vy_err err = check_opening(link, rpc_server_call_peer(call), opening, &peer);
     if (vy_failed(err)) {
         deny(link, call, err);
+        return NULL;
+    }
+    return peer;
+}
+
+static void on_messages(void *arg, struct rpc_server_call *call, struct vy_bytes opening)
+{
+    struct raft_link *link = arg;
+    struct raft_peer *peer = raft_link_admit(link, call, opening);
+    if (peer == NULL) {
         return;
     }
     struct raft_incoming *incoming = calloc(1, sizeof(*incoming));
@@ -152,14 +162,15 @@ static void on_messages(void *arg, struct rpc_server_call *call, struct vy_bytes
 
 struct vy_err raft_link_listen(struct raft_link *link, const char *address)
 {
-    link->method = (struct rpc_server_method){.id = RAFT_METHOD_MESSAGES,
-                                              .name = "raft.messages",
-                                              .roles = (uint32_t)link->rpc.role,
-                                              .request_bytes_max = OPENING_BYTES,
-                                              .in_flight_max = CALLS_MAX,
-                                              .endless = true,
-                                              .handler = on_messages};
+    link->methods[0] = (struct rpc_server_method){.id = RAFT_METHOD_MESSAGES,
+                                                  .name = "raft.messages",
+                                                  .roles = (uint32_t)link->rpc.role,
+                                                  .request_bytes_max = OPENING_BYTES,
+                                                  .in_flight_max = CALLS_MAX,
+                                                  .endless = true,
+                                                  .handler = on_messages};
+    link->methods[1] = raft_bulk_method(link);
     VY_TRY(rpc_server_new(&link->rpc, &link->server));
-    VY_TRY(rpc_server_add_methods(link->server, &link->method, 1, link));
+    VY_TRY(rpc_server_add_methods(link->server, link->methods, VY_COUNT_OF(link->methods), link));
     return rpc_server_listen(link->server, address);
 }

@@ -25,7 +25,9 @@ struct raft_peer {
     struct vy_list frames; /* queue; the first may be under way */
     uint64_t queue_bytes;
     size_t queue_frames;
-    struct raft_incoming *incoming; /* its call to us; NULL: none */
+    struct raft_incoming *incoming;           /* its call to us; NULL: none */
+    struct raft_bulk *bulk;                   /* owned; NULL: nothing was sent lately */
+    struct raft_bulk_incoming *bulk_incoming; /* its call to us; NULL: none */
 };
 
 struct raft_link {
@@ -34,10 +36,11 @@ struct raft_link {
     uint64_t member_id;
     uint64_t queue_bytes_max;
     void (*on_frame)(void *arg, uint64_t member_id, struct vy_bytes frame);
+    void (*on_bulk)(void *arg, uint64_t member_id, struct vy_bytes frame);
     void *arg;
-    struct rpc_server *server;       /* owned; NULL: alone */
-    struct rpc_server_method method; /* its table, of one row */
-    struct vy_timer *timer;          /* opens calls that ended on a link that is up */
+    struct rpc_server *server;           /* owned; NULL: alone */
+    struct rpc_server_method methods[2]; /* its table: messages, bulk */
+    struct vy_timer *timer;              /* opens calls that ended on a link that is up */
     struct raft_peer peers[REPLICA_MEMBERS_MAX];
     size_t peer_count;
     struct raft_link_stats stats;
@@ -47,5 +50,13 @@ struct raft_link {
 /* Tells the replica when nothing is left in either direction. */
 void raft_link_note_loss(struct raft_peer *peer);
 struct raft_peer *raft_link_find(struct raft_link *link, uint64_t member_id);
+/* raft_bulk.c */
+void raft_bulk_send(struct replica_transport *transport, uint64_t member_id, struct vy_bytes bytes);
+struct rpc_server_method raft_bulk_method(const struct raft_link *link);
+void raft_bulk_end(struct raft_peer *peer);
+void raft_bulk_end_incoming(struct raft_peer *peer); /* it is to be freed */
 /* raft_link_in.c */
+/* The peer that opens a call, if it may (R2); NULL: the call was refused. */
+struct raft_peer *raft_link_admit(struct raft_link *link, struct rpc_server_call *call,
+                                  struct vy_bytes opening);
 VY_CHECKED struct vy_err raft_link_listen(struct raft_link *link, const char *address);

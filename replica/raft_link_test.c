@@ -29,6 +29,8 @@ struct side {
     struct raft_link *link;
     struct received frames[FRAMES_MAX];
     size_t frame_count;
+    struct received bulk[FRAMES_MAX];
+    size_t bulk_count;
 };
 struct world {
     struct fake_clock clock;
@@ -48,6 +50,14 @@ static void on_frame(void *arg, uint64_t member_id, struct vy_bytes frame)
     struct side *side = arg;
     assert_true(side->frame_count < FRAMES_MAX);
     side->frames[side->frame_count++] =
+        (struct received){.from = member_id, .len = frame.len, .hash = vy_siphash(1, frame)};
+}
+
+static void on_bulk(void *arg, uint64_t member_id, struct vy_bytes frame)
+{
+    struct side *side = arg;
+    assert_true(side->bulk_count < FRAMES_MAX);
+    side->bulk[side->bulk_count++] =
         (struct received){.from = member_id, .len = frame.len, .hash = vy_siphash(1, frame)};
 }
 
@@ -72,6 +82,7 @@ static void side_start(struct side *side, size_t index, uint64_t queue_bytes_max
                                             .listen = members[index].address,
                                             .queue_bytes_max = queue_bytes_max,
                                             .on_frame = on_frame,
+                                            .on_bulk = on_bulk,
                                             .arg = side};
     assert_int_equal(raft_link_new(&config, &side->link).code, VY_CODE_OK);
 }
@@ -125,6 +136,45 @@ static uint8_t *make_bytes(size_t len)
         bytes[i] = (uint8_t)(i * 31 + (i >> 8));
     }
     return bytes;
+}
+
+static void send_bulk(struct side *side, uint64_t to, struct vy_bytes frame)
+{
+    struct replica_transport *transport = raft_link_transport(side->link);
+    transport->send_bulk(transport, to, frame);
+}
+
+/* Snapshots have a connection of their own, which goes when it is not used; beyond its queue frames
+ * are lost. */
+static void pieces_of_snapshots_take_another_way_than_messages(void **state)
+{
+    (void)state;
+    struct world world;
+    const size_t len = 131072;
+    world_up(&world);
+    uint8_t *bytes = make_bytes(len);
+    for (size_t i = 0; i < 50; i++) { /* more than is kept */
+        send_bulk(&world.sides[0], 22, vy_bytes(bytes, len));
+    }
+    send(&world.sides[0], 22, vy_bytes(bytes, 100));
+    run_ms(&world, 1000);
+    const struct raft_link_stats *stats = raft_link_stats(world.sides[0].link);
+    assert_int_equal(world.sides[1].frame_count, 1);
+    assert_in_range(world.sides[1].bulk_count, 30, 33); /* 4 MiB */
+    assert_int_equal(world.sides[1].bulk[0].from, 11);
+    assert_int_equal(world.sides[1].bulk[0].len, len);
+    assert_int_equal(world.sides[1].bulk[0].hash, vy_siphash(1, vy_bytes(bytes, len)));
+    assert_int_equal(stats->bulk_sent, world.sides[1].bulk_count);
+    assert_int_equal(stats->bulk_dropped, 50 - stats->bulk_sent);
+    run_ms(&world, 120000); /* it rests: the connection is given up */
+    send_bulk(&world.sides[1], 11, vy_bytes(bytes, 10));
+    send_bulk(&world.sides[0], 22, vy_bytes(bytes, 10)); /* and dialled again */
+    run_ms(&world, 1000);
+    assert_int_equal(world.sides[0].bulk_count, 1);
+    assert_int_equal(stats->bulk_sent, world.sides[1].bulk_count);
+    assert_true(raft_link_reaches(world.sides[0].link, 22));
+    free(bytes);
+    world_down(&world);
 }
 
 static void frames_of_any_size_arrive_whole_and_in_order(void **state)
@@ -508,6 +558,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_of_any_size_arrive_whole_and_in_order),
+        cmocka_unit_test(pieces_of_snapshots_take_another_way_than_messages),
         cmocka_unit_test(a_full_queue_drops_what_is_new),
         cmocka_unit_test(a_member_that_comes_back_gets_no_half_frames),
         cmocka_unit_test(who_speaks_for_another_nodes_member_is_cut_off),

@@ -85,7 +85,7 @@ struct replica_transport {
     void (*send)(struct replica_transport *transport, uint64_t member_id, const char *address,
                  struct vy_bytes frame);
     /* The same for the pieces of snapshots, on a link that raft's messages do not wait for. Frames
-     * are short of 1 MiB. NULL: no snapshots. */
+     * are short of 256 KiB. NULL: no snapshots. */
     void (*send_bulk)(struct replica_transport *transport, uint64_t member_id,
                       struct vy_bytes frame);
     /* Set by the replica from its start to its stop; NULL: nobody listens. The transport calls it,
@@ -312,10 +312,10 @@ enum replica_role {
     REPLICA_ROLE_LEADER
 };
 struct replica_snapshot_status {
-    unsigned sending; /* members that get one now */
-    bool is_receiving;
-    bool is_fetching; /* the same, and nothing is verified yet */
-    uint64_t sent;    /* all that follows: since start */
+    uint64_t sending;   /* members that get one now */
+    uint64_t receiving; /* 1: this member gets one */
+    bool is_fetching;   /* and nothing of it is verified yet */
+    uint64_t sent;      /* all that follows: since start */
     uint64_t received;
     uint64_t failures; /* of either */
     uint64_t damaged;  /* files that came damaged */

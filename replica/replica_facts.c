@@ -80,8 +80,8 @@ void replica_get_status(const struct replica *replica, struct replica_status *ou
     out->batch_bytes = replica->written.batch_bytes;
     out->is_full = replica->is_full;
     out->snapshot = replica->snapshots->status;
-    out->snapshot.is_receiving = replica->snapshots->receive.state != SNAPSHOT_RECEIVE_REST;
-    out->snapshot.is_fetching = out->snapshot.is_receiving &&
+    out->snapshot.receiving = replica->snapshots->receive.state != SNAPSHOT_RECEIVE_REST;
+    out->snapshot.is_fetching = out->snapshot.receiving != 0 &&
                                 replica->snapshots->receive.state < SNAPSHOT_RECEIVE_VERIFYING;
     for (size_t i = 0; i < REPLICA_MEMBERS_MAX; i++) {
         out->snapshot.sending += replica->snapshots->sends[i].state != SNAPSHOT_SEND_REST;

@@ -12,7 +12,7 @@
 
 #define SNAPSHOT_TICK_MS 500U
 #define SNAPSHOT_REPEAT_MS 2000U /* a frame without answer is said again */
-#define SNAPSHOT_WINDOW 4U       /* pieces asked for and not there */
+#define SNAPSHOT_WINDOW 8U       /* pieces asked for and not there */
 
 /* ---- the helper ---- */
 

@@ -15,7 +15,7 @@
  */
 #include "replica/snapshot_files.h"
 
-#define SNAPSHOT_PIECE_BYTES (256U * 1024)
+#define SNAPSHOT_PIECE_BYTES (128U * 1024) /* with its head one message of the link */
 #define SNAPSHOT_FRAME_BYTES_MAX (SNAPSHOT_PIECE_BYTES + 256U)
 
 enum snapshot_kind {

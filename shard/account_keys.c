@@ -379,6 +379,17 @@ void account_keys_drop_stale(struct account_keys *table)
     }
 }
 
+void account_keys_drop_all(struct account_keys *table)
+{
+    for (struct vy_list *item = table->lru.next; item != &table->lru;) {
+        const struct account_entry *entry = VY_CONTAINER_OF(item, struct account_entry, lru);
+        item = item->next;
+        if (!entry->is_gone) {
+            account_keys_fence(table, entry->account_id, entry->epoch);
+        }
+    }
+}
+
 size_t account_keys_count(const struct account_keys *table)
 {
     return table->entries.count;

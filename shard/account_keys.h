@@ -70,4 +70,6 @@ void account_keys_load(struct account_keys *table, uint64_t account_id, account_
 void account_keys_fence(struct account_keys *table, uint64_t account_id, uint64_t epoch);
 /* Meta answers with what is current again: accounts known by a stale answer are asked for anew. */
 void account_keys_drop_stale(struct account_keys *table);
+/* Fences may have been missed: everything is asked for anew. */
+void account_keys_drop_all(struct account_keys *table);
 size_t account_keys_count(const struct account_keys *table);

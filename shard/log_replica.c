@@ -142,11 +142,26 @@ static void fsm_on_leader_change(struct replica_fsm *fsm, bool is_leader, uint64
     }
 }
 
+/* The writer rests: what is its own may be touched here. */
+static void fsm_on_installed(struct replica_fsm *fsm, uint64_t index)
+{
+    struct log_replica *log = VY_CONTAINER_OF(fsm, struct log_replica, fsm);
+
+    (void)index;
+    fsm_reset(log->machine);
+    log->fresh.count = 0;
+    log->fresh_lost = false;
+    if (log->listener.on_installed != NULL) {
+        log->listener.on_installed(log->listener_arg);
+    }
+}
+
 static const struct replica_fsm_ops fsm_ops = {
     .apply = fsm_apply,
     .on_written = fsm_on_written,
     .on_applied = fsm_on_applied,
     .on_leader_change = fsm_on_leader_change,
+    .on_installed = fsm_on_installed,
 };
 
 /* ---- the log, as the service sees it ---- */

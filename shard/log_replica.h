@@ -27,6 +27,7 @@ struct log_replica_config {
 struct log_listener {
     void (*on_event)(void *arg, const struct fsm_event *event);
     void (*on_events_lost)(void *arg); /* some before; fences are never among them */
+    void (*on_installed)(void *arg);   /* a snapshot took the place of the database */
     void (*on_leader)(void *arg, bool is_leader);
 };
 

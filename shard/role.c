@@ -111,6 +111,13 @@ static void on_events_lost(void *arg)
     service_on_events_lost(role->service);
 }
 
+static void on_installed(void *arg)
+{
+    const struct shard_role_state *role = arg;
+
+    service_on_installed(role->service);
+}
+
 static void on_leader(void *arg, bool is_leader)
 {
     const struct shard_role_state *role = arg;
@@ -118,8 +125,10 @@ static void on_leader(void *arg, bool is_leader)
     service_on_leader(role->service, is_leader);
 }
 
-static const struct log_listener log_listener = {
-    .on_event = on_event, .on_events_lost = on_events_lost, .on_leader = on_leader};
+static const struct log_listener log_listener = {.on_event = on_event,
+                                                 .on_events_lost = on_events_lost,
+                                                 .on_installed = on_installed,
+                                                 .on_leader = on_leader};
 
 static void on_account_change(void *arg, uint64_t account_id, uint64_t epoch)
 {
@@ -157,6 +166,15 @@ static void on_frame(void *arg, uint64_t member_id, struct vy_bytes frame)
 
     if (role->replica != NULL && !role->is_stopped) {
         replica_receive(role->replica, member_id, frame);
+    }
+}
+
+static void on_bulk(void *arg, uint64_t member_id, struct vy_bytes frame)
+{
+    const struct shard_role_state *role = arg;
+
+    if (role->replica != NULL && !role->is_stopped) {
+        replica_receive_bulk(role->replica, member_id, frame);
     }
 }
 
@@ -222,6 +240,7 @@ static struct vy_err open_raft(struct shard_role_state *role)
                                              .member_count = role->member_count,
                                              .self = role->self,
                                              .on_frame = on_frame,
+                                             .on_bulk = on_bulk,
                                              .arg = role};
     return log_link(role, group_link_open(&config, &role->raft), role->self->raft);
 }
@@ -252,6 +271,9 @@ static struct vy_err open_replica(struct shard_role_state *role)
         .fsm = log_replica_fsm(role->log),
         .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
         .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
+        .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
+        .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
+        .snapshot_bytes_per_s = vy_config_size(config, "raft.snapshot_bytes_per_second"),
         .patrol_period_ms = vy_config_ms(config, "scrub.period_s"),
         .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second"),
     };

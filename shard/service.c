@@ -424,6 +424,14 @@ void service_on_events_lost(struct service *service)
     purger_on_lost(service->purger);
 }
 
+void service_on_installed(struct service *service)
+{
+    service_on_events_lost(service);
+    account_keys_drop_all(service->accounts);
+    views_clear(service->views);
+    outlines_clear(service->outlines);
+}
+
 void service_on_account_change(struct service *service, uint64_t account_id, uint64_t epoch)
 {
     account_keys_fence(service->accounts, account_id, epoch);

@@ -101,6 +101,8 @@ void service_call_cancel(struct call *call); /* nobody waits any more; the call 
 void service_on_event(struct service *service, const struct fsm_event *event);
 /* Events were lost: whoever lives by them looks anew. */
 void service_on_events_lost(struct service *service);
+/* A snapshot took the place of the database: events were missed, fences among them. */
+void service_on_installed(struct service *service);
 /* Meta says that the account's state, quota or epoch changed: what is known of it is asked anew. */
 void service_on_account_change(struct service *service, uint64_t account_id, uint64_t epoch);
 /* Meta has a leader again: what it said without one is asked anew. */
