@@ -55,7 +55,8 @@ class Net:
                 self.nft(name, "add chain inet fault %s { type filter hook %s priority 0; }" % (hook, hook))
 
     def down(self):
-        for space in self.spaces.values():
+        for space in self.spaces.values():  # the link first: the kernel takes its time with a namespace
+            subprocess.run(["ip", "link", "del", space], capture_output=True, check=False)
             subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
         subprocess.run(["ip", "link", "del", self.bridge], capture_output=True, check=False)
 

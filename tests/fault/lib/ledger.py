@@ -12,6 +12,7 @@ import threading
 import time
 
 PAUSE_S = 0.05  # before a refused operation is tried again
+THINK_S = 0.01  # between operations: some 50 a second for each user
 
 
 class Ledger:
@@ -83,7 +84,7 @@ class Box:
         answer = imap.command("UID FETCH 1:* (FLAGS BODY.PEEK[])")
         if not answer.ok:
             raise AssertionError("FETCH: %s" % answer.tagged)
-        self.messages = [self.message(line) for line in answer.untagged if b"FETCH (" in line]
+        self.messages = [self.message(line) for line in answer.untagged if b" FETCH (" in line and b"BODY[] " in line]
 
     @staticmethod
     def message(line):
@@ -215,6 +216,7 @@ class User(threading.Thread):
                 elif self.imap and uid and i % 8 == 3:
                     self.expunge(uid)
                 i += 1
+                time.sleep(THINK_S)
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
         finally:
