@@ -27,6 +27,11 @@ static void sign_in(struct smtp_session *s, const struct sasl_done *done)
     s->auth_failures = 0;
     vy_buf_reset(&s->account_name);
     vy_buf_append(&s->account_name, done->account_name);
+    vy_buf_reset(&s->session_token);
+    vy_buf_append(&s->session_token, done->session_token);
+    s->actor = (struct shard_actor){.account_id = done->account_id,
+                                    .account_epoch = done->account_epoch,
+                                    .session_token = vy_buf_bytes(&s->session_token)};
     smtp_log(s, VY_LOG_INFO, "smtp.auth.ok", VY_HEX("u.id", done->account_id),
              VY_STR("u.typed", done->typed_name), VY_CSTR("auth.mechanism", done->mechanism));
 }

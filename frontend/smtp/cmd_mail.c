@@ -151,23 +151,34 @@ static struct vy_err open_tx(struct smtp_session *s, const struct smtp_path *pat
     return vy_arena_dup(&tx->arena, params->envid, &tx->envid);
 }
 
-/* S26: a submission is sent in a name that the account may use. The null sender is anyone's. */
-static bool ask_sender(struct smtp_session *s, const struct smtp_path *path)
+/* The sender's own group knows whether the sign-in still holds, also where no event of meta has
+ * come through (P18): a submission begins there. Its quota is the least that can be asked. */
+static void ask_session(struct smtp_session *s)
 {
-    if (s->profile->service != SMTP_SERVICE_SUBMISSION || path->text.len == 0) {
-        return false;
-    }
-    if (vy_failed(
-            smtp_address_canonical(&s->tx->arena, path, s->profile->hostname, &s->tx->canonical))) {
-        smtp_tx_end(s);
-        smtp_reply(s, "553 5.1.7", "Sender address is not acceptable");
-        return true;
-    }
+    s->request.quota = (struct quota_request){.actor = &s->actor};
+    smtp_lookup(s, METHOD_SHARD_QUOTA, &quota_request_desc, &s->request.quota, false);
+    s->lookup.target = SESSION_TO_SHARD;
+    s->lookup.account_id = s->account_id;
+}
+
+/* S26: a submission is sent in a name that the account may use. The null sender is anyone's. */
+static void ask_sender(struct smtp_session *s)
+{
     s->request.sender_check =
         (struct sender_check_request){.account_id = s->account_id, .address = s->tx->canonical};
     smtp_lookup(s, METHOD_META_SENDER_CHECK, &sender_check_request_desc, &s->request.sender_check,
                 false);
-    return true;
+}
+
+static void begin_submission(struct smtp_session *s, const struct smtp_path *path)
+{
+    if (path->text.len > 0 && vy_failed(smtp_address_canonical(
+                                  &s->tx->arena, path, s->profile->hostname, &s->tx->canonical))) {
+        smtp_tx_end(s);
+        smtp_reply(s, "553 5.1.7", "Sender address is not acceptable");
+        return;
+    }
+    ask_session(s);
 }
 
 void smtp_start_mail(struct smtp_session *s, struct vy_bytes argument)
@@ -197,9 +208,33 @@ void smtp_start_mail(struct smtp_session *s, struct vy_bytes argument)
         smtp_reply_failure(s, vy_error(VY_CODE_NOMEM, "mail transaction"));
         return;
     }
-    if (!ask_sender(s, &path)) {
+    if (s->profile->service == SMTP_SERVICE_SUBMISSION) {
+        begin_submission(s, &path);
+    } else {
         smtp_reply(s, "250 2.1.0", "Sender ok");
     }
+}
+
+static void resume_session(struct smtp_session *s, struct vy_err err)
+{
+    s->tx->is_session_checked = true;
+    if (err.code == VY_CODE_STALE || err.code == VY_CODE_AUTH) {
+        smtp_tx_end(s);
+        smtp_reply(s, "421 4.7.0", "Session is over, sign in again");
+        smtp_close(s, "account epoch is over");
+        return;
+    }
+    if (!vy_failed(err) && s->tx->canonical.len > 0) {
+        ask_sender(s);
+        return;
+    }
+    if (vy_failed(err)) {
+        smtp_tx_end(s);
+        smtp_reply_failure(s, err);
+    } else {
+        smtp_reply(s, "250 2.1.0", "Sender ok");
+    }
+    smtp_command_done(s, 0);
 }
 
 void smtp_resume_mail(struct smtp_session *s, struct vy_err err, struct vy_bytes reply,
@@ -207,6 +242,10 @@ void smtp_resume_mail(struct smtp_session *s, struct vy_err err, struct vy_bytes
 {
     (void)retry_after_ms;
     struct sender_check_reply answer = {.allowed = false};
+    if (!s->tx->is_session_checked) {
+        resume_session(s, err);
+        return;
+    }
     if (!vy_failed(err)) {
         err = vy_pb_decode(&sender_check_reply_desc, &s->tx->arena, reply, &answer);
     }

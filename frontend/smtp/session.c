@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The flow: which input goes where, which action is next, what time does. */
 #include "base/assert.h"
+#include "base/secret.h"
 #include "frontend/smtp/smtp_private.h"
 #include <stdlib.h>
 
@@ -477,6 +478,10 @@ static void session_free(struct session *session)
     vy_buf_deinit(&s->in);
     vy_buf_deinit(&s->out);
     vy_buf_deinit(&s->account_name);
+    if (s->session_token.data != NULL) {
+        vy_wipe(s->session_token.data, s->session_token.capacity);
+    }
+    vy_buf_deinit(&s->session_token);
     vy_buf_deinit(&s->cancels);
     vy_arena_deinit(&s->log_arena);
     free(s);
@@ -525,6 +530,7 @@ struct vy_err smtp_session_new(const struct session_peer *peer, const struct smt
     vy_buf_init(&s->in, SMTP_INPUT_BYTES_MAX);
     vy_buf_init(&s->out, SMTP_OUT_BYTES_MAX);
     vy_buf_init(&s->account_name, SASL_NAME_BYTES_MAX);
+    vy_buf_init(&s->session_token, SMTP_TOKEN_BYTES_MAX);
     vy_buf_init(&s->cancels, SMTP_CANCELS_BYTES_MAX);
     vy_arena_init(&s->log_arena, SMTP_LOG_ARENA_BYTES_MAX);
     greet(s);

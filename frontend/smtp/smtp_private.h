@@ -88,6 +88,7 @@ struct smtp_rcpt {
 };
 
 /* A mail transaction: from MAIL to its end. */
+#define SMTP_TOKEN_BYTES_MAX 4096U /* opaque here; meta makes them of 256 at most */
 struct smtp_tx {
     struct vy_arena arena;
     struct vy_bytes sender; /* reverse path without brackets; empty for <> */
@@ -97,6 +98,7 @@ struct smtp_tx {
     bool has_refused_rcpt;
     bool is_utf8;             /* MAIL said SMTPUTF8 */
     bool wants_header;        /* DSN: RET=HDRS, kept */
+    bool is_session_checked;  /* the sender's group was asked */
     bool has_chunk;           /* a BDAT came */
     const char *refusal_code; /* of a chunk: stands until LAST or RSET; NULL: none. Literals */
     const char *refusal_text;
@@ -175,12 +177,15 @@ struct smtp_session {
     union {
         struct resolve_request resolve;
         struct sender_check_request sender_check;
+        struct quota_request quota;
     } request;
     struct sasl_exchange *sasl; /* owned; while signing in */
     unsigned auth_failures;
     uint64_t account_id; /* signed in as */
     struct vy_buf account_name;
-    struct smtp_tx *tx; /* owned; NULL: none open */
+    struct vy_buf session_token; /* of that sign-in */
+    struct shard_actor actor;    /* the same, for calls to its shard */
+    struct smtp_tx *tx;          /* owned; NULL: none open */
     struct smtp_chunk chunk;
     uint64_t message_serial;
     struct vy_buf cancels; /* ids of calls to be forgotten, big-endian */

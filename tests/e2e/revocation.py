@@ -172,6 +172,7 @@ class Revocation(ClusterCase):
         reader, writer, idle, bare = self.imap(1), self.imap(1), self.idle(1), self.imap(1)
         self.assertIn("before", reader.command("FETCH 1 BODY.PEEK[]").text())
         self.assertTrue(bare.command("UNSELECT").ok)  # it watches nothing: its next command tells it
+        sender = self.smtp(1)
         self.cluster.frontend_link.cut()
         self.cluster.shard_link.cut()
         self.addCleanup(self.cluster.heal)
@@ -186,6 +187,7 @@ class Revocation(ClusterCase):
         status = bare.command("STATUS INBOX (MESSAGES)")
         self.assertFalse(status.ok)
         self.assertIn("* BYE", status.text())
+        self.assertEqual(sender.command("MAIL FROM:<%s>" % self.name), "421 4.7.0 Session is over, sign in again")
         heard = list(iter(idle.line, None))
         self.assertTrue(any(line.startswith("* BYE") for line in heard), heard)
         print("    cut off from meta: refused at once, IDLE closed, within %.3f s" % (time.monotonic() - began))

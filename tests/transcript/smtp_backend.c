@@ -395,6 +395,8 @@ struct vy_err smtp_backend_call(struct smtp_backend *backend, uint32_t method,
         return login(backend, request, reply);
     case METHOD_SHARD_MESSAGE_DELIVER:
         return deliver(backend, request, body, key, reply);
+    case METHOD_SHARD_QUOTA:
+        return vy_pb_encode(&quota_reply_desc, &(struct quota_reply){.used_bytes = 1}, reply);
     case METHOD_SHARD_DELIVERY_END:
         return end_delivery(backend, request, reply);
     case METHOD_SHARD_DELIVERY_ASK:
