@@ -98,6 +98,7 @@ void core_message_to_raft(const struct core_message *from, struct raft_message *
     case CORE_READ_RESULT:
     case CORE_PATROL:
     case CORE_PATROL_RESULT:
+    case CORE_REBUILD:
         break;
     }
 }

@@ -192,7 +192,8 @@ static bool find_majority(const struct patrol *patrol, uint64_t *sum)
     return false;
 }
 
-static void tell_difference(struct patrol *patrol, const struct patrol_answer *answer)
+static void tell_difference(struct patrol *patrol, const struct patrol_answer *answer,
+                            bool has_majority)
 {
     struct replica *replica = patrol->replica;
     const struct patrol_scan *scan = &patrol->scan;
@@ -200,6 +201,9 @@ static void tell_difference(struct patrol *patrol, const struct patrol_answer *a
     vy_log(&replica->log, VY_LOG_ERROR, "replica.patrol.differs",
            VY_HEX("raft.peer", answer->member), VY_U64("raft.index", scan->index),
            VY_U64("patrol.family", scan->family));
+    if (has_majority) {
+        rebuild_order(replica, answer->member);
+    }
 }
 
 static void compare(struct patrol *patrol)
@@ -212,7 +216,7 @@ static void compare(struct patrol *patrol)
             answer->kind == PATROL_ANSWER_SUM &&
             (has_majority ? answer->sum != sum : answer->sum != patrol->answers[0].sum);
         if (differs || answer->kind == PATROL_ANSWER_DAMAGED) {
-            tell_difference(patrol, answer);
+            tell_difference(patrol, answer, has_majority);
         }
     }
 }
@@ -277,6 +281,7 @@ static void end_scan(struct patrol *patrol)
         replica->counts.patrol_problems++;
         vy_log(&replica->log, VY_LOG_ERROR, "replica.patrol.damaged", VY_LOG_ERR(scan->err),
                VY_U64("raft.index", scan->index), VY_U64("patrol.family", scan->family));
+        rebuild_note(replica);
     }
 }
 
@@ -313,6 +318,7 @@ static void on_timer(void *arg)
         read_slice(patrol);
     }
     lead(patrol);
+    rebuild_tick(patrol->replica);
     if (!patrol->is_reading) {
         vy_timer_start(patrol->timer, TICK_MS);
     }

@@ -325,12 +325,17 @@ static void deliver(struct replica *replica, uint64_t from, const struct core_me
         }
         return;
     }
+    if (message->kind == CORE_REBUILD) {
+        rebuild_on_message(replica, from, message);
+        return;
+    }
+    struct core_message taken = *message;
     const bool has_no_room =
         replica->care.is_short || writer_queued_bytes(replica->writer) > UNWRITTEN_BYTES_MAX;
-    if (message->count > 0 && has_no_room) {
-        return; /* the disk is behind or full; the leader sends it again */
+    if (has_no_room || rebuild_is_frozen(replica)) {
+        taken.count = 0; /* only that the leader lives; it sends them again */
     }
-    replica_stepped(replica, core_receive(replica->core, replica_now_ms(replica), from, message));
+    replica_stepped(replica, core_receive(replica->core, replica_now_ms(replica), from, &taken));
     cut_note_held(replica, message);
 }
 

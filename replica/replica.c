@@ -502,6 +502,7 @@ static void take_fresh(struct replica *replica, struct replica *fresh)
 void replica_return(struct replica *replica, struct replica *fresh, struct vy_err err)
 {
     replica->life = REPLICA_LIFE_RUNNING;
+    replica->rebuild = (struct replica_rebuild){.is_wanted = false};
     if (fresh != NULL) {
         take_fresh(replica, fresh);
         err = make_engine(replica);

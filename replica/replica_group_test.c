@@ -403,22 +403,83 @@ static void p4_a_patrol_of_whole_members_finds_nothing(void **state)
     cluster_free(cluster);
 }
 
-/* P4: a bit that flipped on one disk, which the store's own checksums did not see. */
-static void p4_a_patrol_finds_a_row_that_differs(void **state)
+static uint64_t snapshots_received(const struct cluster_node *node)
 {
-    (void)state;
-    struct cluster *cluster = cluster_new_with(
-        &(struct cluster_options){.count = 3, .seed = 32, .patrol_period_ms = 60000});
+    struct replica_status status;
+    replica_get_status(node->replica, &status);
+    return status.snapshot.received;
+}
+
+/* A bit flips on the disk of one member, where the store's own checksums do not see it. */
+static void damage_and_wait(struct cluster *cluster, struct cluster_node *node)
+{
+    char text[64];
     propose_ok(cluster, "set a 1");
     propose_ok(cluster, "set b 2");
     cluster_run_ms(cluster, 1000);
-    struct cluster_node *follower = cluster_follower(cluster);
     cluster->may_differ = true;
-    assert_true(store_mem_flip_bit(follower->disk, KV_FAMILY_ROWS, VY_LIT("b"), 3));
-    cluster_run_ms(cluster, 130000);
-    struct replica_status status;
-    replica_get_status(cluster_leader(cluster)->replica, &status);
-    assert_true(status.patrol_problems > 0);
+    assert_true(store_mem_flip_bit(node->disk, KV_FAMILY_ROWS, VY_LIT("b"), 3));
+    cluster_run_ms(cluster, 100000);
+    assert_int_equal(snapshots_received(node), 1);
+    assert_string_equal(kv_get(node->replica, "b", text, sizeof(text)), "2");
+    propose_ok(cluster, "set b 3");
+    cluster_run_ms(cluster, 1000);
+    assert_all_have(cluster, "b", "3");
+}
+
+/* P4: found by the next round, and filled anew by the leader. */
+static void p4_a_member_whose_rows_differ_is_filled_anew(void **state)
+{
+    (void)state;
+    const struct cluster_options options = {.count = 3, .seed = 32, .patrol_period_ms = 10000};
+    struct cluster *cluster = cluster_new_with(&options);
+    assert_non_null(cluster_wait_leader(cluster, 5000));
+    damage_and_wait(cluster, cluster_follower(cluster));
+    cluster_free(cluster);
+}
+
+/* P4: the leader is the one: it hands over first. */
+static void p4_a_leader_whose_rows_differ_hands_over_and_is_filled_anew(void **state)
+{
+    (void)state;
+    const struct cluster_options options = {.count = 3, .seed = 34, .patrol_period_ms = 10000};
+    struct cluster *cluster = cluster_new_with(&options);
+    struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
+    assert_non_null(leader);
+    damage_and_wait(cluster, leader);
+    assert_false(replica_is_leader(leader->replica));
+    cluster_free(cluster);
+}
+
+/* It is needed for the majority: it goes on as it is, and is filled once the third is back. */
+static void p4_a_damaged_member_that_is_needed_goes_on(void **state)
+{
+    (void)state;
+    const struct cluster_options options = {.count = 3, .seed = 35, .patrol_period_ms = 10000};
+    struct cluster *cluster = cluster_new_with(&options);
+    struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
+    assert_non_null(leader);
+    propose_ok(cluster, "set b 2");
+    cluster_run_ms(cluster, 1000);
+    struct cluster_node *damaged = cluster_follower(cluster);
+    struct cluster_node *away = NULL;
+    for (unsigned i = 0; i < cluster->count; i++) {
+        if (&cluster->nodes[i] != leader && &cluster->nodes[i] != damaged) {
+            away = &cluster->nodes[i];
+        }
+    }
+    cluster->may_differ = true;
+    assert_true(store_mem_flip_bit(damaged->disk, KV_FAMILY_ROWS, VY_LIT("b"), 3));
+    cluster_run_ms(cluster, 15000); /* it has been told */
+    cluster_crash_node(cluster, away->number);
+    for (unsigned i = 0; i < 20; i++) {
+        propose_ok(cluster, "set c 1");
+        cluster_run_ms(cluster, 500);
+    }
+    cluster_start_node(cluster, away->number);
+    cluster_run_ms(cluster, 100000);
+    char text[64];
+    assert_string_equal(kv_get(damaged->replica, "b", text, sizeof(text)), "2");
     cluster_free(cluster);
 }
 
@@ -450,7 +511,9 @@ int main(void)
         cmocka_unit_test(a_vote_leaves_only_when_it_is_on_disk),
         cmocka_unit_test(frames_of_others_and_of_earlier_lives_are_refused),
         cmocka_unit_test(p4_a_patrol_of_whole_members_finds_nothing),
-        cmocka_unit_test(p4_a_patrol_finds_a_row_that_differs),
+        cmocka_unit_test(p4_a_member_whose_rows_differ_is_filled_anew),
+        cmocka_unit_test(p4_a_leader_whose_rows_differ_hands_over_and_is_filled_anew),
+        cmocka_unit_test(p4_a_damaged_member_that_is_needed_goes_on),
         cmocka_unit_test(a_patrol_leaves_out_who_is_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

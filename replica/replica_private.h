@@ -65,6 +65,12 @@ struct replica_care {
     uint64_t hand_over_ms;  /* not before */
 };
 
+struct replica_rebuild {
+    bool is_wanted; /* its data is damaged */
+    bool is_frozen; /* takes no entries until it is filled anew */
+    uint64_t asked_ms;
+};
+
 struct replica_outgoing;
 
 struct replica_change_wait { /* index 0: none */
@@ -130,6 +136,7 @@ struct replica {
 
     struct patrol *patrol; /* owned; NULL: off */
     struct replica_care care;
+    struct replica_rebuild rebuild;
 
     bool is_leader; /* told to the state machine */
     uint64_t leader_term;
@@ -228,6 +235,12 @@ void care_start(struct replica *replica);
 uint64_t care_owed_bytes(const struct replica *replica);
 void care_stop(struct replica *replica);
 void care_deinit(struct replica *replica);
+/* rebuild.c */
+void rebuild_note(struct replica *replica); /* the data of this member is damaged */
+bool rebuild_is_frozen(const struct replica *replica);
+void rebuild_tick(struct replica *replica);
+void rebuild_order(struct replica *replica, uint64_t member); /* as leader: it has to */
+void rebuild_on_message(struct replica *replica, uint64_t from, const struct core_message *message);
 
 /* lead.c */
 bool lead_has_better_peer(const struct replica *replica); /* voter, heard, its disk has space */

@@ -144,6 +144,8 @@ void source_tick(struct replica *replica, bool is_wanted, bool is_used);
 
 /* A member needs entries that were cut. */
 void send_want(struct replica *replica, uint64_t member);
+/* The same for one whose data is damaged: only a snapshot beyond its last entry is of use. */
+void send_want_beyond(struct replica *replica, uint64_t member, uint64_t last_index);
 void send_on_frame(struct replica *replica, uint64_t from, const struct snapshot_frame *frame);
 void send_tick(struct replica *replica);
 void send_pump(struct replica *replica);

@@ -56,6 +56,28 @@ void send_want(struct replica *replica, uint64_t member)
     snapshots_want_tick(replica);
 }
 
+static bool is_source_used(const struct replica *replica)
+{
+    for (size_t i = 0; i < REPLICA_MEMBERS_MAX; i++) {
+        if (is_active(&replica->snapshots->sends[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void send_want_beyond(struct replica *replica, uint64_t member, uint64_t last_index)
+{
+    const struct snapshot_source *source = &replica->snapshots->source;
+    if (source->state != SNAPSHOT_SOURCE_NONE && source->offer.index <= last_index) {
+        if (!is_source_used(replica)) {
+            source_drop(replica);
+        }
+        return; /* it asks again */
+    }
+    send_want(replica, member);
+}
+
 uint64_t send_hold(const struct replica *replica)
 {
     const struct snapshots *snapshots = replica->snapshots;
