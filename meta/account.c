@@ -38,7 +38,10 @@ static struct vy_err check_address(struct fsm_step *step, struct vy_bytes addres
         return fsm_refuse(step, META_OUTCOME_NOT_FOUND,
                           "domain %.*s does not exist: create it first", VY_PRI(name));
     }
-    return fsm_check_free(step, address, step->command->account_create->release_address);
+    VY_TRY(domain_check_stays(step, domain));
+    return fsm_is_refused(step)
+               ? vy_ok()
+               : fsm_check_free(step, address, step->command->account_create->release_address);
 }
 
 static struct vy_err check_create(struct fsm_step *step, struct domain_row *domain,

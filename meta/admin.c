@@ -14,6 +14,7 @@ static const struct admin_method methods[] = {
     {"DomainService",     "CreateDomain",      admin_create_domain,       true},
     {"DomainService",     "ListDomains",       admin_list_domains,        false},
     {"DomainService",     "DeleteDomain",      admin_delete_domain,       true},
+    {"DomainService",     "PrepareDeleteDomain", admin_prepare_delete_domain, false},
     {"DomainService",     "SetDomain",         admin_set_domain,          true},
     {"AccountService",    "CreateAccount",     admin_create_account,      true},
     {"AccountService",    "ListAccounts",      admin_list_accounts,       false},

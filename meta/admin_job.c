@@ -16,6 +16,12 @@ static struct vy_bytes participant(enum erase_step step)
         return VY_LIT("files of all members");
     case ERASE_STEP_CERTIFICATE:
         return VY_LIT("certificate");
+    case ERASE_STEP_ACCOUNTS:
+        return VY_LIT("accounts of the domain");
+    case ERASE_STEP_ALIASES:
+        return VY_LIT("aliases of the domain, and itself");
+    case ERASE_STEP_CHILDREN:
+        return VY_LIT("erasures of the accounts");
     case ERASE_STEP_NONE:
         break;
     }
@@ -68,7 +74,8 @@ static struct vy_bytes job_state(const struct job_row *row, const struct erase_s
     if (next->error.len > 0) {
         return VY_LIT("failed");
     }
-    return next->step == row->steps[0].step ? VY_LIT("pending") : VY_LIT("running");
+    return next->step == row->steps[0].step && row->child_count == 0 ? VY_LIT("pending")
+                                                                     : VY_LIT("running");
 }
 
 static struct vy_err fill_job(struct vy_arena *arena, const struct job_row *row,
@@ -94,16 +101,29 @@ static struct vy_err fill_job(struct vy_arena *arena, const struct job_row *row,
             VY_TRY(fill_members(arena, row, steps, &count));
         }
     }
-    *out = (struct admin_job){.kind = VY_LIT("erase-account"),
+    const bool is_domain = row->kind == JOB_KIND_DOMAIN;
+    const uint64_t pending = is_domain ? row->child_pending : erase_pending_members(row);
+    *out = (struct admin_job){.kind = is_domain ? VY_LIT("erase-domain") : VY_LIT("erase-account"),
                               .state = job_state(row, next),
                               .created_ms = row->created_ms,
                               .finished_ms = row->finished_ms,
                               .completed_ms = row->completed_ms,
-                              .pending_members =
-                                  row->finished_ms == 0 ? 0 : (uint32_t)erase_pending_members(row),
+                              .pending_members = row->finished_ms == 0 ? 0 : (uint32_t)pending,
+                              .domain = row->domain,
+                              .accounts_planned = row->child_planned,
+                              .accounts_begun = row->child_count,
+                              .accounts_done = row->child_done,
+                              .empty_aliases = row->empty_aliases,
+                              .empty_aliases_count = row->empty_aliases_count,
                               .steps_count = count,
                               .steps = steps,
                               .error = next == NULL ? vy_bytes(NULL, 0) : next->error};
+    if (row->parent_job_id != 0) {
+        VY_TRY(admin_text_u64(arena, row->parent_job_id, &out->parent));
+    }
+    if (is_domain) {
+        return admin_text_u64(arena, row->id, &out->id);
+    }
     VY_TRY(admin_text_u64(arena, row->id, &out->id));
     return admin_text_u64(arena, row->account_id, &out->account_id);
 }

@@ -18,6 +18,8 @@ struct admin_write {
     struct admin_factor_work *factor; /* when it is about a second factor */
     bool sets_quota;                  /* the fence takes the quota along */
     bool erases;                      /* the fence erases */
+    uint64_t domain_accounts;         /* of a domain, as it was confirmed */
+    uint64_t domain_aliases;
 };
 
 /* ---- beginning and ending ---- */
@@ -98,6 +100,7 @@ struct vy_bytes admin_mechanism_text(uint32_t mechanism);
 void admin_create_domain(struct meta_call *call);
 void admin_list_domains(struct meta_call *call);
 void admin_delete_domain(struct meta_call *call);
+void admin_prepare_delete_domain(struct meta_call *call);
 void admin_set_domain(struct meta_call *call);
 void admin_create_account(struct meta_call *call);
 void admin_list_accounts(struct meta_call *call);

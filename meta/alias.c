@@ -81,6 +81,9 @@ struct vy_err alias_apply_create(struct fsm_step *step)
         VY_TRY(find_domain(step, cmd->address, &domain));
     }
     if (!fsm_is_refused(step)) {
+        VY_TRY(domain_check_stays(step, &domain));
+    }
+    if (!fsm_is_refused(step)) {
         VY_TRY(fsm_check_free(step, cmd->address, /* release = */ false));
     }
     if (!fsm_is_refused(step)) {
@@ -95,7 +98,7 @@ struct vy_err alias_apply_create(struct fsm_step *step)
     return fsm_put(step, META_FAMILY_DOMAIN, domain.name, &domain_row_desc, &domain);
 }
 
-static struct vy_err delete_alias(struct fsm_step *step, struct vy_bytes address)
+struct vy_err alias_delete(struct fsm_step *step, struct vy_bytes address)
 {
     const struct meta_key key = meta_key_address(address);
     struct domain_row domain = {.created_ms = 0};
@@ -132,5 +135,5 @@ struct vy_err alias_apply_delete(struct fsm_step *step)
         return fsm_refuse(step, META_OUTCOME_NOT_FOUND, "alias %.*s does not exist",
                           VY_PRI(address));
     }
-    return delete_alias(step, address);
+    return alias_delete(step, address);
 }

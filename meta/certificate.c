@@ -5,6 +5,7 @@
 #include "base/secret.h"
 #include "meta/erase.h"
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
 /* ---- the key ---- */
 
@@ -104,6 +105,24 @@ static void append_members(struct vy_buf *out, const struct job_row *job, bool i
     }
 }
 
+static void append_domain_done(struct vy_buf *out, const struct job_row *job)
+{
+    vy_buf_printf(
+        out,
+        ",\"done\":[\"%llu accounts: each erased under an intent and a certificate of its "
+        "own, which name this intent as their parent\","
+        "\"meta: the domain and its aliases deleted, by committed entries\"]",
+        (unsigned long long)job->child_count);
+    vy_buf_append_cstr(out, ",\"pending\":[");
+    if (job->child_pending > 0) {
+        vy_buf_printf(out,
+                      "\"%llu accounts have members pending: see their certificates, or 'job show "
+                      "%llu'\"",
+                      (unsigned long long)job->child_pending, (unsigned long long)job->id);
+    }
+    vy_buf_append_byte(out, ']');
+}
+
 static void append_done(struct vy_buf *out, const struct certificate_facts *facts)
 {
     bool is_first = true;
@@ -149,6 +168,22 @@ static void append_remains(struct vy_buf *out)
     vy_buf_append_byte(out, ']');
 }
 
+/* Names nobody in clear: who knows the name can tell that it was meant. */
+static void append_subject(struct vy_buf *out, const struct job_row *job)
+{
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+    if (job->kind == JOB_KIND_DOMAIN) {
+        SHA256(job->domain.data, job->domain.len, hash);
+        append_hex(out, "domain_sha256", vy_bytes(hash, sizeof(hash)));
+        vy_buf_printf(out, ",\"accounts\":%llu", (unsigned long long)job->child_count);
+        return;
+    }
+    append_hex(out, "account_sha256", job->address_sha256);
+    if (job->parent_job_id != 0) {
+        vy_buf_printf(out, ",\"parent\":\"%llu\"", (unsigned long long)job->parent_job_id);
+    }
+}
+
 static void append_body(struct vy_buf *out, const struct certificate_facts *facts)
 {
     const struct job_row *job = facts->job;
@@ -157,12 +192,17 @@ static void append_body(struct vy_buf *out, const struct certificate_facts *fact
                   "\",\"intent\":\"%llu\",\"serial\":%llu,\"account_id\":\"%llu\"",
                   (unsigned long long)job->id, (unsigned long long)job->certificate_serial + 1,
                   (unsigned long long)job->account_id);
-    append_hex(out, "account_sha256", job->address_sha256);
+    append_subject(out, job);
     append_hex(out, "cluster_id", facts->cluster_id);
     vy_buf_printf(out, ",\"requested_ms\":%llu,\"erased_ms\":%llu,\"signed_ms\":%llu",
                   (unsigned long long)job->created_ms,
                   (unsigned long long)(job->finished_ms != 0 ? job->finished_ms : facts->now_ms),
                   (unsigned long long)facts->now_ms);
+    if (job->kind == JOB_KIND_DOMAIN) {
+        vy_buf_printf(out, ",\"pending_members\":%llu", (unsigned long long)job->child_pending);
+        append_domain_done(out, job);
+        return;
+    }
     vy_buf_printf(out, ",\"pending_members\":%zu", erase_pending_members(job));
     append_done(out, facts);
     append_remains(out);

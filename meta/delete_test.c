@@ -629,6 +629,105 @@ static void f22_one_that_is_no_member_any_more_is_told_as_left(void **state)
     expect_in(job.certificate, "\"left\":[\"group ", true);
 }
 
+/* ---- domains (DEL-9) ---- */
+
+static struct vy_err delete_domain(struct fixture *f, const char *token, bool cascade,
+                                   struct admin_delete_domain_reply *reply)
+{
+    const struct admin_delete_domain_request request = {
+        .name = VY_LIT("d.test"), .cascade = cascade, .token = vy_cstr(token)};
+    return meta_local_admin(f->local, "DomainService", "DeleteDomain", &request, reply);
+}
+
+static void prepare_domain(struct fixture *f, char token[96], uint64_t accounts, uint64_t aliases)
+{
+    const struct admin_prepare_delete_domain_request request = {.name = VY_LIT("D.test")};
+    struct admin_prepare_delete_domain_reply reply;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "DomainService", "PrepareDeleteDomain", &request, &reply)));
+    assert_int_equal(reply.account_count, accounts);
+    assert_int_equal(reply.alias_count, aliases);
+    (void)snprintf(token, 96, "%.*s", VY_PRI(reply.token));
+}
+
+static void del9_a_domain_goes_with_its_accounts_under_one_intent(void **state)
+{
+    struct fixture *f = *state;
+    struct admin_delete_domain_reply reply;
+    struct admin_create_account_reply created;
+    char token[96];
+    meta_local_add_domain(f->local, "other.test", NULL);
+    (void)meta_local_add_account(f->local, "eve@other.test", NULL, NULL, 0);
+    for (unsigned i = 0; i < 40; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "user%u@d.test", i);
+        (void)meta_local_add_account(f->local, name, NULL, NULL, 0);
+        (void)snprintf(name, sizeof(name), "alias%u@d.test", i);
+        add_alias(f, name, "eve@other.test", NULL);
+    }
+    add_alias(f, "left@other.test", "ada@d.test", NULL);
+    const struct deletion soft = {.account = "user7@d.test", .soft = true};
+    struct admin_delete_account_reply deleted;
+    assert_false(vy_failed(delete_it(f, &soft, &deleted)));
+
+    expect(f, delete_domain(f, "", false, &reply), VY_CODE_PRECONDITION, "41 accounts");
+    expect(f, delete_domain(f, "", true, &reply), VY_CODE_PRECONDITION, "token");
+    prepare_domain(f, token, 41, 40);
+    must_delete(f, "user3@d.test");
+    expect(f, delete_domain(f, token, true, &reply), VY_CODE_PRECONDITION, "confirm again");
+    prepare_domain(f, token, 40, 40);
+    assert_false(vy_failed(delete_domain(f, token, true, &reply)));
+    assert_true(vy_bytes_equal(reply.intent, VY_LIT("2")));
+    expect(f, create(f, "new@d.test", false, &created), VY_CODE_PRECONDITION, "being deleted");
+    assert_false(vy_failed(delete_domain(f, token, true, &reply))); /* the same job */
+    assert_true(vy_bytes_equal(reply.intent, VY_LIT("2")));
+
+    const struct admin_job job = run_to_end(f, "2");
+    assert_true(vy_bytes_equal(job.kind, VY_LIT("erase-domain")));
+    assert_int_equal(job.accounts_planned, 40);
+    assert_int_equal(job.accounts_begun, 40);
+    assert_int_equal(job.accounts_done, 40);
+    assert_int_equal(job.empty_aliases_count, 1);
+    assert_true(vy_bytes_equal(job.empty_aliases[0], VY_LIT("left@other.test")));
+    expect_in(job.certificate, "\"accounts\":40", true);
+    assert_true(verify(f, job.certificate).valid);
+    const struct admin_job child = get_job(f, "3");
+    assert_true(vy_bytes_equal(child.parent, VY_LIT("2")));
+    expect_in(child.certificate, "\"parent\":\"2\"", true);
+    assert_int_equal(account_row(f, f->id).state, ACCOUNT_STATE_ERASED);
+    assert_int_equal(resolve(f, "ada@d.test"), RESOLVE_RESULT_FOREIGN);
+    assert_int_equal(resolve(f, "alias3@d.test"), RESOLVE_RESULT_FOREIGN);
+    assert_int_equal(resolve(f, "eve@other.test"), RESOLVE_RESULT_LOCAL);
+    meta_local_add_domain(f->local, "d.test", NULL); /* the name is free, the addresses rest */
+    expect(f, create(f, "ada@d.test", false, &created), VY_CODE_EXISTS, "deleted account");
+}
+
+static void del9_the_next_leader_goes_on_with_a_domain(void **state)
+{
+    struct fixture *f = *state;
+    struct admin_delete_domain_reply reply;
+    char token[96];
+    (void)meta_local_add_account(f->local, "bob@d.test", NULL, NULL, 0);
+    add_shard(f, "shard-a", group_of_ada(f));
+    f->local->member_err = vy_error(VY_CODE_UNAVAILABLE, "down");
+    prepare_domain(f, token, 2, 0);
+    assert_false(vy_failed(delete_domain(f, token, true, &reply)));
+    meta_local_set_leader(f->local, false); /* before the first account */
+    meta_local_run_ms(f->local, 100);
+    meta_local_set_leader(f->local, true);
+    struct admin_job job = run_to_end(f, "1");
+    assert_int_equal(job.accounts_done, 2);
+    assert_true(job.pending_members > 0);
+    assert_int_equal(job.completed_ms, 0);
+    f->local->member_err = vy_ok();
+    f->local->member_answer =
+        (struct account_expel_reply){.applied = true, .rewritten = true, .log_cut = true};
+    meta_local_run_ms(f->local, 20000);
+    job = get_job(f, "1");
+    assert_int_equal(job.pending_members, 0);
+    assert_true(job.completed_ms > job.finished_ms);
+}
+
 static uint64_t gauge(struct fixture *f, const char *name)
 {
     struct vy_buf text;
@@ -711,6 +810,8 @@ int main(void)
         TEST(f22_every_member_is_asked_until_it_is_clean),
         TEST(f22_a_member_that_is_away_is_pending_and_certified_when_it_is_back),
         TEST(f22_one_that_is_no_member_any_more_is_told_as_left),
+        TEST(del9_a_domain_goes_with_its_accounts_under_one_intent),
+        TEST(del9_the_next_leader_goes_on_with_a_domain),
         TEST(del8_an_erasure_that_is_old_is_counted),
         TEST(jobs_are_listed_in_pages),
     };

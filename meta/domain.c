@@ -34,6 +34,9 @@ struct vy_err domain_apply_create(struct fsm_step *step)
     struct domain_row row;
     bool is_found = false;
     VY_TRY(domain_get(&step->view, cmd->name, &row, &is_found));
+    if (is_found && row.deleting_job_id != 0) {
+        return domain_check_stays(step, &row);
+    }
     if (is_found) {
         return fsm_refuse(step, META_OUTCOME_EXISTS, "domain %.*s exists already",
                           VY_PRI(cmd->name));
@@ -68,7 +71,10 @@ struct vy_err domain_apply_set(struct fsm_step *step)
     if (fsm_is_refused(step)) {
         return vy_ok();
     }
-    VY_TRY(check_catch_all(step, cmd->name, cmd->catch_all));
+    VY_TRY(domain_check_stays(step, &row));
+    if (!fsm_is_refused(step)) {
+        VY_TRY(check_catch_all(step, cmd->name, cmd->catch_all));
+    }
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();
     }
@@ -85,11 +91,16 @@ struct vy_err domain_apply_delete(struct fsm_step *step)
     if (fsm_is_refused(step)) {
         return vy_ok();
     }
+    if (cmd->cascade) {
+        return domain_begin_delete(step, &row);
+    }
     if (row.account_count > 0 || row.alias_count > 0) { /* H20 */
-        return fsm_refuse(step, META_OUTCOME_PRECONDITION,
-                          "domain %.*s still has %llu accounts and %llu aliases: delete them first",
-                          VY_PRI(cmd->name), (unsigned long long)row.account_count,
-                          (unsigned long long)row.alias_count);
+        return fsm_refuse(
+            step, META_OUTCOME_PRECONDITION,
+            "domain %.*s still has %llu accounts and %llu aliases: delete them first, "
+            "or all together with --cascade",
+            VY_PRI(cmd->name), (unsigned long long)row.account_count,
+            (unsigned long long)row.alias_count);
     }
     if (fsm_is_dry(step)) {
         return vy_ok();

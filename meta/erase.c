@@ -119,7 +119,8 @@ static void forget_answers(struct fsm_step *step, uint64_t account_id)
 
 /* ---- the intent ---- */
 
-static struct vy_err begin_job(struct fsm_step *step, const struct meta_account_row *account)
+static struct vy_err begin_job(struct fsm_step *step, const struct meta_account_row *account,
+                               uint64_t parent_job_id)
 {
     uint8_t hash[SHA256_DIGEST_LENGTH];
     struct erase_step_row steps[ERASE_STEP_COUNT];
@@ -132,6 +133,7 @@ static struct vy_err begin_job(struct fsm_step *step, const struct meta_account_
                                 .account_id = account->id,
                                 .address_sha256 =
                                     vy_bytes(hash, account->address.len == 0 ? 0 : sizeof(hash)),
+                                .parent_job_id = parent_job_id,
                                 .created_ms = step->entry->time_ms,
                                 .steps_count = ERASE_STEP_COUNT,
                                 .steps = steps};
@@ -157,14 +159,16 @@ static struct vy_err put_counts(struct fsm_step *step, const struct meta_account
 }
 
 struct vy_err erase_begin(struct fsm_step *step, struct meta_account_row *account,
-                          uint64_t quarantine_ms)
+                          const struct cmd_account_delete *cmd)
 {
     const uint64_t now_ms = step->entry->time_ms;
+    const uint64_t quarantine_ms = cmd->quarantine_ms;
     struct counter_row counter;
     VY_TRY(counter_get(&step->view, &counter));
     account->job_id = ++counter.next_job_id;
     VY_TRY(put_counts(step, account, &counter));
-    VY_TRY(begin_job(step, account));
+    VY_TRY(begin_job(step, account, cmd->parent_job_id));
+    VY_TRY(domain_count_child(step, cmd->parent_job_id, ERASE_CHILD_BEGUN));
     struct erasure erasure = {.step = step,
                               .account = account,
                               .kept_until_ms = now_ms + VY_MIN(quarantine_ms, UINT64_MAX - now_ms)};

@@ -5,11 +5,14 @@
 
 #include <stddef.h>
 
-#define ERASE_STEP_COUNT 3U
+#define ERASE_STEP_COUNT 3U        /* of an account */
+#define ERASE_DOMAIN_STEP_COUNT 4U /* of a domain */
+#define ERASE_STEPS_MAX 4U
 #define ERASE_MEMBERS_MAX                                                                          \
     64U /* of meta's group and of the account's, with those that came later                        \
          */
 extern const enum erase_step erase_steps[ERASE_STEP_COUNT]; /* in their order */
+extern const enum erase_step erase_domain_steps[ERASE_DOMAIN_STEP_COUNT];
 
 /* The first that is not done; of an erasure that ended with members pending, what comes next for
  * them; NONE: it is complete. */

@@ -12,6 +12,9 @@
 const enum erase_step erase_steps[ERASE_STEP_COUNT] = {ERASE_STEP_GROUP, ERASE_STEP_MEMBERS,
                                                        ERASE_STEP_CERTIFICATE};
 
+const enum erase_step erase_domain_steps[ERASE_DOMAIN_STEP_COUNT] = {
+    ERASE_STEP_ACCOUNTS, ERASE_STEP_ALIASES, ERASE_STEP_CHILDREN, ERASE_STEP_CERTIFICATE};
+
 struct vy_err erase_put_job(struct fsm_step *step, const struct job_row *job)
 {
     const struct meta_key key = meta_key_job(job->id);
@@ -34,8 +37,8 @@ enum erase_step erase_next_step(const struct job_row *job)
             return job->steps[i].step;
         }
     }
-    if (job->completed_ms != 0) {
-        return ERASE_STEP_NONE;
+    if (job->completed_ms != 0 || job->kind == JOB_KIND_DOMAIN) {
+        return ERASE_STEP_NONE; /* a domain's is complete when its accounts' are */
     }
     return erase_pending_members(job) > 0 ? ERASE_STEP_MEMBERS : ERASE_STEP_CERTIFICATE;
 }
@@ -98,9 +101,37 @@ static struct vy_err set_erased(struct fsm_step *step, const struct job_row *job
     return fsm_put_account(step, &account);
 }
 
+static struct vy_err count_for_parent(struct fsm_step *step, const struct job_row *job,
+                                      bool is_first)
+{
+    const bool is_complete = job->completed_ms != 0;
+    if (is_first) {
+        VY_TRY(domain_count_child(step, job->parent_job_id, ERASE_CHILD_DONE));
+        return is_complete ? vy_ok()
+                           : domain_count_child(step, job->parent_job_id, ERASE_CHILD_PENDING);
+    }
+    return is_complete ? domain_count_child(step, job->parent_job_id, ERASE_CHILD_COMPLETE)
+                       : vy_ok();
+}
+
+/* A domain's: it has no members of its own, but accounts that may have. */
+static void certify_domain(struct fsm_step *step, struct job_row *job)
+{
+    const struct meta_key open = meta_key_open_job(job->id);
+    job->certificate = step->command->erase_step->certificate;
+    job->certificate_serial++;
+    job->finished_ms = step->entry->time_ms;
+    job->completed_ms = job->child_pending == 0 ? step->entry->time_ms : 0;
+    txn_delete(step->txn, META_FAMILY_JOB, meta_key_bytes(&open));
+}
+
 /* A certificate is signed: the first one, or one that follows it. */
 static struct vy_err certify(struct fsm_step *step, struct job_row *job)
 {
+    if (job->kind == JOB_KIND_DOMAIN) {
+        certify_domain(step, job);
+        return vy_ok();
+    }
     const struct meta_key open = meta_key_open_job(job->id);
     const struct meta_key waiting = meta_key_waiting_job(job->id);
     const bool is_first = job->finished_ms == 0;
@@ -113,6 +144,7 @@ static struct vy_err certify(struct fsm_step *step, struct job_row *job)
     } else {
         txn_put(step->txn, META_FAMILY_JOB, meta_key_bytes(&waiting), VY_LIT("1"));
     }
+    VY_TRY(count_for_parent(step, job, is_first));
     if (!is_first) {
         return vy_ok();
     }
@@ -127,11 +159,11 @@ static struct vy_err end_step(struct fsm_step *step, struct job_row *job)
 {
     const struct cmd_erase_step *cmd = step->command->erase_step;
     struct erase_step_row *steps =
-        VY_ARENA_ARRAY(step->view.arena, ERASE_STEP_COUNT, struct erase_step_row);
+        VY_ARENA_ARRAY(step->view.arena, job->steps_count, struct erase_step_row);
     if (steps == NULL) {
         return vy_error(VY_CODE_NOMEM, "steps of an erasure");
     }
-    for (size_t i = 0; i < ERASE_STEP_COUNT; i++) {
+    for (size_t i = 0; i < job->steps_count; i++) {
         steps[i] = job->steps[i];
         if (steps[i].step != cmd->step || steps[i].done_ms != 0) {
             continue;
@@ -150,7 +182,7 @@ struct vy_err erase_apply_step(struct fsm_step *step)
     struct job_row job;
     bool is_found = false;
     VY_TRY(job_get(&step->view, cmd->job_id, &job, &is_found));
-    if (!is_found || job.steps_count != ERASE_STEP_COUNT || cmd->step == ERASE_STEP_NONE ||
+    if (!is_found || job.steps_count > ERASE_STEPS_MAX || cmd->step == ERASE_STEP_NONE ||
         erase_next_step(&job) != cmd->step) {
         return fsm_refuse(step, META_OUTCOME_STALE, "the step is done, or not to be done yet");
     }
@@ -159,7 +191,11 @@ struct vy_err erase_apply_step(struct fsm_step *step)
         return fsm_refuse(step, META_OUTCOME_LIMIT, "too many members of an erasure");
     }
     VY_TRY(merge_members(step, &job));
-    if (!cmd->pending) {
+    bool is_over = !cmd->pending;
+    if (job.kind == JOB_KIND_DOMAIN && is_over && cmd->error.len == 0) {
+        VY_TRY(domain_end_step(step, &job, &is_over));
+    }
+    if (is_over) {
         VY_TRY(end_step(step, &job));
     }
     if (cmd->step == ERASE_STEP_CERTIFICATE && !cmd->pending && cmd->error.len == 0) {

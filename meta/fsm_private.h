@@ -56,7 +56,23 @@ VY_CHECKED struct vy_err credential_put_new(struct fsm_step *step, struct meta_a
 /* Deleting, in the intent's entry: all rows of the account by the registry of tables.h, and the job
  * (account->job_id) that does the rest. */
 VY_CHECKED struct vy_err erase_begin(struct fsm_step *step, struct meta_account_row *account,
-                                     uint64_t quarantine_ms);
+                                     const struct cmd_account_delete *cmd);
+/* A domain's job counts the erasures of its accounts. parent_job_id 0: there is none. */
+enum erase_child { ERASE_CHILD_BEGUN, ERASE_CHILD_DONE, ERASE_CHILD_PENDING, ERASE_CHILD_COMPLETE };
+VY_CHECKED struct vy_err domain_count_child(struct fsm_step *step, uint64_t parent_job_id,
+                                            enum erase_child what);
+/* Is this account of the domain that the job deletes? */
+VY_CHECKED struct vy_err domain_owns_account(struct fsm_step *step, uint64_t parent_job_id,
+                                             const struct meta_account_row *account, bool *out);
+/* What ending a step of a domain's job does; *is_over: nothing of it is left. */
+VY_CHECKED struct vy_err domain_end_step(struct fsm_step *step, const struct job_row *job,
+                                         bool *is_over);
+/* Of an alias that is there. */
+VY_CHECKED struct vy_err alias_delete(struct fsm_step *step, struct vy_bytes address);
+/* DEL-9: the intent to delete a domain with all that it has. */
+VY_CHECKED struct vy_err domain_begin_delete(struct fsm_step *step, struct domain_row *domain);
+/* Refuses what would add to a domain that is being deleted. */
+VY_CHECKED struct vy_err domain_check_stays(struct fsm_step *step, const struct domain_row *domain);
 VY_CHECKED struct vy_err erase_put_job(struct fsm_step *step, const struct job_row *job);
 /* DEL-7: takes the account out of what names it, or refuses with the list of it. */
 VY_CHECKED struct vy_err references_drop(struct fsm_step *step,

@@ -146,6 +146,12 @@ static struct vy_err check_confirmation(struct fsm_step *step,
                                         const struct meta_account_row *account)
 {
     const struct cmd_account_delete *cmd = step->command->account_delete;
+    bool is_owned = false;
+    if (cmd->parent_job_id != 0) { /* confirmed for the whole domain */
+        VY_TRY(domain_owns_account(step, cmd->parent_job_id, account, &is_owned));
+        return is_owned ? vy_ok()
+                        : fsm_refuse(step, META_OUTCOME_STALE, "it is not of that domain any more");
+    }
     if (cmd->expired) {
         return account->state == ACCOUNT_STATE_SOFT_DELETED &&
                        step->entry->time_ms >= account->restore_until_ms
@@ -168,7 +174,8 @@ static struct vy_err delete_for_good(struct fsm_step *step, struct meta_account_
         VY_TRY(move(step, account, cmd->expired ? LIFECYCLE_EXPIRE : LIFECYCLE_DELETE));
     }
     if (!fsm_is_refused(step) && !is_known) {
-        VY_TRY(references_drop(step, account, cmd->cascade || cmd->expired));
+        VY_TRY(references_drop(step, account,
+                               cmd->cascade || cmd->expired || cmd->parent_job_id != 0));
     }
     if (fsm_is_refused(step)) {
         return vy_ok();
@@ -177,7 +184,7 @@ static struct vy_err delete_for_good(struct fsm_step *step, struct meta_account_
     if (!is_known && !fsm_is_dry(step)) {
         forget_soft(step, account);
         account->epoch++;
-        VY_TRY(erase_begin(step, account, cmd->quarantine_ms));
+        VY_TRY(erase_begin(step, account, cmd));
     }
     step->result.account_epoch = account->epoch;
     step->result.job_id = account->job_id;

@@ -25,8 +25,6 @@ struct erase_saga {
     bool is_stopping;
 };
 
-static void run_next(struct erase_run *run);
-
 struct meta *erase_run_meta(const struct erase_run *run)
 {
     return run->saga->meta;
@@ -58,7 +56,7 @@ static void step_on_committed(struct meta *meta, void *arg, struct vy_err err,
         vy_log(meta->config.log, VY_LOG_INFO, "meta.erase.done", VY_U64("meta.job", run->job.id),
                VY_U64("u.id", run->job.account_id));
     }
-    run_next(run);
+    erase_run_next(run);
 }
 
 /* The same failure is written down once: a group that is down must not fill the log. */
@@ -146,12 +144,15 @@ static void start_certificate(struct erase_run *run)
 
 struct erase_stage {
     enum erase_step step;
-    void (*start)(struct erase_run *run); /* ends in step_done */
+    void (*start)(struct erase_run *run); /* ends in erase_run_done, _next or _rest */
 };
-static const struct erase_stage stages[ERASE_STEP_COUNT] = {
-    {ERASE_STEP_GROUP,       start_group        },
-    {ERASE_STEP_MEMBERS,     erase_members_start},
-    {ERASE_STEP_CERTIFICATE, start_certificate  },
+static const struct erase_stage stages[] = {
+    {ERASE_STEP_GROUP,       start_group          },
+    {ERASE_STEP_MEMBERS,     erase_members_start  },
+    {ERASE_STEP_ACCOUNTS,    erase_domain_accounts},
+    {ERASE_STEP_ALIASES,     erase_domain_aliases },
+    {ERASE_STEP_CHILDREN,    erase_domain_children},
+    {ERASE_STEP_CERTIFICATE, start_certificate    },
 };
 
 /* ---- a run ---- */
@@ -164,17 +165,17 @@ static struct vy_err read_job(struct erase_run *run, uint64_t job_id, bool *is_f
     struct cluster_row cluster;
     VY_TRY(cluster_get(&view, &cluster, is_found));
     VY_TRY(job_get(&view, job_id, &run->job, is_found));
-    if (!*is_found) {
+    run->step = erase_next_step(&run->job);
+    if (!*is_found || run->job.kind == JOB_KIND_DOMAIN) {
         return vy_ok();
     }
     VY_TRY(account_get(&view, run->job.account_id, &account, is_found));
     run->account_epoch = account.epoch;
     run->group_id = meta_group_of_slot(&cluster, vy_slot_of_account(run->job.account_id));
-    run->step = erase_next_step(&run->job);
     return vy_ok();
 }
 
-static void run_next(struct erase_run *run)
+void erase_run_next(struct erase_run *run)
 {
     struct meta *meta = run->saga->meta;
     const uint64_t job_id = run->job.id;
@@ -192,7 +193,7 @@ static void run_next(struct erase_run *run)
         vy_log(meta->config.log, VY_LOG_ERROR, "meta.erase.unreadable", VY_U64("meta.job", job_id),
                VY_LOG_ERR(err));
     }
-    for (size_t i = 0; i < ERASE_STEP_COUNT && !vy_failed(err) && is_found; i++) {
+    for (size_t i = 0; i < VY_COUNT_OF(stages) && !vy_failed(err) && is_found; i++) {
         if (stages[i].step == run->step) {
             stages[i].start(run);
             return;
@@ -222,7 +223,7 @@ static void run_begin(struct erase_saga *saga, uint64_t job_id)
     vy_arena_init(&run->arena, ARENA_BYTES_MAX);
     vy_buf_init(&run->certificate, CERTIFICATE_BYTES_MAX);
     saga->meta->stats.calls_open++;
-    run_next(run);
+    erase_run_next(run);
 }
 
 /* ---- rounds ---- */

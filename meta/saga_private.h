@@ -33,8 +33,15 @@ struct erase_run {
 struct meta *erase_run_meta(const struct erase_run *run);
 /* Ends the step, or with run->is_pending only writes down run->members; then the run goes on. */
 void erase_run_done(struct erase_run *run, struct vy_err err);
+/* What is next by the newest rows. */
+void erase_run_next(struct erase_run *run);
 /* Nothing to write down: a later round looks again, soon when somebody is about to be done. */
 void erase_run_rest(struct erase_run *run, bool is_soon);
+
+/* saga_domain.c: the steps of a domain's delete. */
+void erase_domain_accounts(struct erase_run *run);
+void erase_domain_aliases(struct erase_run *run);
+void erase_domain_children(struct erase_run *run);
 
 /* saga_watch.c: sets the metrics of erasures. */
 VY_CHECKED struct vy_err erase_watch(struct meta *meta);

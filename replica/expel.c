@@ -91,7 +91,7 @@ static void pass_on_worker(void *arg)
         VY_FALLTHROUGH;
     case PASS_SETTLE:
         if (!vy_failed(pass->err)) {
-            pass->err = store_count_dead_files(pass->store, &pass->dead_files);
+            pass->err = store_remove_dead_files(pass->store, &pass->dead_files);
         }
         break;
     }

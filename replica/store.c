@@ -223,9 +223,9 @@ struct vy_err store_compact(struct store *store, unsigned family, struct vy_byte
     return store->ops->compact(store, family, from, to);
 }
 
-struct vy_err store_count_dead_files(struct store *store, size_t *out)
+struct vy_err store_remove_dead_files(struct store *store, size_t *out)
 {
-    return store->ops->count_dead_files(store, out);
+    return store->ops->remove_dead_files(store, out);
 }
 
 struct vy_err store_free_bytes(struct store *store, uint64_t *out)

@@ -132,9 +132,9 @@ VY_CHECKED struct vy_err store_checkpoint(struct store *store, const char *dir);
 /* Rewrites a key range so that deleted rows leave the files; both empty: the whole family. */
 VY_CHECKED struct vy_err store_compact(struct store *store, unsigned family, struct vy_bytes from,
                                        struct vy_bytes to);
-/* Files that hold nothing live any more (of the write-ahead log, and tables that were rewritten)
- * and have not left the directory yet: they are removed in the background. */
-VY_CHECKED struct vy_err store_count_dead_files(struct store *store, size_t *out);
+/* Has files removed that hold nothing live any more: of the write-ahead log, and tables that were
+ * rewritten. *out_left: how many are still there, as they are in use or go in the background. */
+VY_CHECKED struct vy_err store_remove_dead_files(struct store *store, size_t *out_left);
 VY_CHECKED struct vy_err store_free_bytes(struct store *store, uint64_t *out); /* of the disk */
 /* What must stay free for the store to survive (E4): write-ahead log, write buffers, 10 %. */
 uint64_t store_floor_bytes(const struct store *store);
@@ -163,7 +163,7 @@ struct store_ops {
     struct vy_err (*checkpoint)(struct store *store, const char *dir);
     struct vy_err (*compact)(struct store *store, unsigned family, struct vy_bytes from,
                              struct vy_bytes to);
-    struct vy_err (*count_dead_files)(struct store *store, size_t *out);
+    struct vy_err (*remove_dead_files)(struct store *store, size_t *out);
     struct vy_err (*free_bytes)(struct store *store, uint64_t *out);
     uint64_t (*floor_bytes)(const struct store *store);
     struct vy_err (*check)(struct store *store);

@@ -24,7 +24,7 @@ static struct vy_err mem_compact(struct store *base, unsigned family, struct vy_
     return vy_ok();
 }
 
-static struct vy_err mem_count_dead_files(struct store *base, size_t *out)
+static struct vy_err mem_remove_dead_files(struct store *base, size_t *out)
 {
     (void)base;
     *out = 0; /* there are no files */
@@ -75,7 +75,7 @@ static const struct store_ops mem_ops = {
     .flush = mem_flush,
     .checkpoint = mem_checkpoint,
     .compact = mem_compact,
-    .count_dead_files = mem_count_dead_files,
+    .remove_dead_files = mem_remove_dead_files,
     .free_bytes = mem_free_bytes,
     .floor_bytes = mem_floor_bytes,
     .check = mem_check,

@@ -84,9 +84,8 @@ static struct vy_err count_in(int dir_fd, const struct live_files *live, size_t 
     return vy_ok();
 }
 
-struct vy_err rocks_count_dead_files(struct store *base, size_t *out)
+static struct vy_err count(struct rocks_store *store, size_t *out)
 {
-    struct rocks_store *store = rocks_of(base);
     struct live_files live = {.table_count = 0};
     if (rocksdb_property_int(store->db, "rocksdb.min-log-number-to-keep", &live.first_wal) != 0) {
         return vy_error(VY_CODE_INTERNAL, "oldest write-ahead log that is kept");
@@ -97,4 +96,25 @@ struct vy_err rocks_count_dead_files(struct store *base, size_t *out)
     const struct vy_err err = count_in(store->dir_fd, &live, out);
     rocksdb_livefiles_destroy(tables);
     return err;
+}
+
+/* Files that were missed, as a log that was being synced when the last flush ended, are looked for
+ * again when removing is allowed again, and else only after the next flush. */
+static struct vy_err look_again(struct rocks_store *store)
+{
+    char *message = NULL;
+    rocksdb_disable_file_deletions(store->db, &message);
+    VY_TRY(rocks_error(message, "remove files"));
+    rocksdb_enable_file_deletions(store->db, /* force = */ 0, &message);
+    return rocks_error(message, "remove files");
+}
+
+struct vy_err rocks_remove_dead_files(struct store *base, size_t *out_left)
+{
+    VY_TRY(count(rocks_of(base), out_left));
+    if (*out_left == 0) {
+        return vy_ok();
+    }
+    VY_TRY(look_again(rocks_of(base)));
+    return count(rocks_of(base), out_left);
 }

@@ -37,7 +37,7 @@ static inline struct rocks_store *rocks_of(const struct store *store)
 extern const struct store_ops rocks_store_ops;
 extern const struct store_reader_ops rocks_newest_ops;
 void rocks_close(struct store *store);
-VY_CHECKED struct vy_err rocks_count_dead_files(struct store *store, size_t *out);
+VY_CHECKED struct vy_err rocks_remove_dead_files(struct store *store, size_t *out);
 
 /* Frees RocksDB's message and says what the caller can do about it. NULL: ok. */
 VY_CHECKED struct vy_err rocks_error(char *message, const char *what);

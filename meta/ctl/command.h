@@ -61,17 +61,18 @@ struct ctl_option_row {
 extern const struct ctl_option_row ctl_options[CTL_OPTION_COUNT];
 
 enum ctl_shape {
-    CTL_NOTHING,  /* an empty answer: the exit code says it all */
-    CTL_RECORD,   /* one object */
-    CTL_LIST,     /* a page of objects, asked for until there are no more */
-    CTL_PART,     /* a repeated field of one answer, shown as a list */
-    CTL_LINES,    /* as LIST, but one object of JSON a line unless --output json */
-    CTL_DELETION, /* confirmed first, then a record, or the certificate with --wait */
-    CTL_JOB,      /* one job, asked for until it is done */
-    CTL_CHAIN,    /* a record about the audit chain, or about the export of it that is named */
-    CTL_CHECK,    /* a record about the file that is named; with --key without a server */
-    CTL_SECRET,   /* of a second factor, with its QR code */
-    CTL_CODES     /* recovery codes, one a line */
+    CTL_NOTHING,         /* an empty answer: the exit code says it all */
+    CTL_RECORD,          /* one object */
+    CTL_LIST,            /* a page of objects, asked for until there are no more */
+    CTL_PART,            /* a repeated field of one answer, shown as a list */
+    CTL_LINES,           /* as LIST, but one object of JSON a line unless --output json */
+    CTL_DELETION,        /* confirmed first, then a record, or the certificate with --wait */
+    CTL_DOMAIN_DELETION, /* the same for a domain with --cascade; without, as NOTHING */
+    CTL_JOB,             /* one job, asked for until it is done */
+    CTL_CHAIN,           /* a record about the audit chain, or the export of it that is named */
+    CTL_CHECK,           /* a record about the file that is named; with --key without a server */
+    CTL_SECRET,          /* of a second factor, with its QR code */
+    CTL_CODES            /* recovery codes, one a line */
 };
 enum ctl_danger {
     CTL_HARMLESS,

@@ -35,12 +35,17 @@ static const struct ctl_column factor_check_record[] = {
 static const struct ctl_column deleted_record[] = {
     {"account", "Account", CTL_TEXT}, {"id", "Id", CTL_TEXT}, {"state", "State", CTL_TEXT}, {"intent", "Intent", CTL_TEXT},
     {"empty_aliases", "Empty aliases", CTL_TEXT}, {"restore_until_ms", "Restorable until", CTL_TIME}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column deleted_domain_record[] = {
+    {"name", "Domain", CTL_TEXT}, {"account_count", "Accounts", CTL_TEXT}, {"alias_count", "Aliases", CTL_TEXT}, {"intent", "Intent", CTL_TEXT},
+    {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column job_columns[] = {
     {"id", "ID", CTL_TEXT}, {"kind", "KIND", CTL_TEXT}, {"state", "STATE", CTL_TEXT}, {"account_id", "ACCOUNT ID", CTL_TEXT},
     {"created_ms", "CREATED", CTL_TIME}, {"finished_ms", "FINISHED", CTL_TIME}, {"pending_members", "PENDING", CTL_NUMBER},
     {"error", "ERROR", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column job_record[] = {
     {"id", "Id", CTL_TEXT}, {"kind", "Kind", CTL_TEXT}, {"state", "State", CTL_TEXT}, {"account_id", "Account id", CTL_TEXT},
+    {"domain", "Domain", CTL_TEXT}, {"parent", "Of job", CTL_TEXT}, {"accounts_planned", "Accounts planned", CTL_NUMBER},
+    {"accounts_begun", "Accounts begun", CTL_NUMBER}, {"accounts_done", "Accounts done", CTL_NUMBER}, {"empty_aliases", "Empty aliases", CTL_TEXT},
     {"created_ms", "Created", CTL_TIME}, {"finished_ms", "Finished", CTL_TIME}, {"pending_members", "Members pending", CTL_NUMBER},
     {"completed_ms", "Complete", CTL_TIME}, {"error", "Error", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
 const struct ctl_column ctl_step_columns[] = {
@@ -216,7 +221,10 @@ static struct vy_err build_domain_list(struct ctl_build *build, void *request)
 static struct vy_err build_domain_delete(struct ctl_build *build, void *request)
 {
     *(struct admin_delete_domain_request *)request =
-        (struct admin_delete_domain_request){.name = word(build, 0), .write = build->write};
+        (struct admin_delete_domain_request){.name = word(build, 0),
+                                             .cascade = has(build, CTL_OPTION_CASCADE),
+                                             .token = build->token,
+                                             .write = build->write};
     return vy_ok();
 }
 
@@ -496,8 +504,10 @@ const struct ctl_command ctl_commands[] = {
     {"domain", "set", "NAME", CTL_BIT(CATCH_ALL), DOMAINS, "SetDomain", build_domain_set, CTL_RECORD, NULL, domain_columns, CTL_HARMLESS,
      "Change the catch-all of a domain",
      "  volaryctl domain set example.org --catch-all ada@example.org\n  volaryctl domain set example.org --catch-all ''\n"},
-    {"domain", "delete", "NAME", 0, DOMAINS, "DeleteDomain", build_domain_delete, CTL_NOTHING, NULL, NULL, CTL_ASKS,
-     "Give up a domain that has no accounts and aliases any more", "  volaryctl domain delete example.net --yes\n"},
+    {"domain", "delete", "NAME", CTL_BIT(CASCADE) | CTL_BIT(WAIT), DOMAINS, "DeleteDomain", build_domain_delete, CTL_DOMAIN_DELETION, NULL, deleted_domain_record, CTL_ASKS,
+     "Give up a domain that has no accounts and aliases any more; with --cascade erase them first",
+     "  volaryctl domain delete example.net --yes\n"
+     "  volaryctl domain delete example.net --cascade --yes --wait > erasure.json\n"},
 
     {"account", "create", "NAME", CTL_BIT(PASSWORD_STDIN) | CTL_BIT(GENERATE) | CTL_BIT(QUOTA) | CTL_BIT(RELEASE_ADDRESS),
      ACCOUNTS, "CreateAccount", build_account_create, CTL_RECORD, NULL, new_account_record, CTL_HARMLESS,

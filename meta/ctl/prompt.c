@@ -42,7 +42,9 @@ bool ctl_prompt_confirm(const struct ctl_run *run)
         return true;
     }
     if (isatty(run->in) == 0) {
-        if (command->danger == CTL_ASKS) {
+        /* A domain with its accounts is not what scripts that delete empty ones mean. */
+        if (command->danger == CTL_ASKS &&
+            !(command->shape == CTL_DOMAIN_DELETION && run->args->has[CTL_OPTION_CASCADE])) {
             return true;
         }
         ctl_say_error(run->err, VY_LIT("this destroys something and there is nobody to ask"),

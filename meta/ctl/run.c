@@ -532,6 +532,8 @@ static int run_work(struct ctl_work *work)
         return exit_code;
     case CTL_DELETION:
         return ctl_work_delete(work);
+    case CTL_DOMAIN_DELETION:
+        return ctl_work_delete_domain(work);
     case CTL_JOB:
         return ctl_work_watch(work);
     case CTL_SECRET:

@@ -206,3 +206,56 @@ int ctl_work_delete(struct ctl_work *work)
     ctl_answer_deinit(&answer);
     return exit_code;
 }
+
+/* ---- a domain with all that it has (DEL-9) ---- */
+
+static int confirm_domain(struct ctl_work *work)
+{
+    const struct admin_prepare_delete_domain_request request = {.name = work->run->args->words[0]};
+    struct admin_prepare_delete_domain_reply reply;
+    struct ctl_answer answer;
+    struct vy_err err = vy_ok();
+    ctl_answer_init(&answer);
+    const int exit_code =
+        call_other(work, find_method("PrepareDeleteDomain"), &request, &answer, &reply);
+    if (exit_code == CTL_EXIT_OK) {
+        err = vy_arena_dup(&work->arena, reply.token, &work->build.token);
+    }
+    ctl_answer_deinit(&answer);
+    return vy_failed(err) ? ctl_work_fail_err(work, err) : exit_code;
+}
+
+static int finish_domain(struct ctl_work *work, const struct admin_delete_domain_reply *reply)
+{
+    const char *id = vy_arena_cstr(&work->arena, reply->intent);
+    if (id == NULL) {
+        return ctl_work_fail_err(work, vy_error(VY_CODE_NOMEM, "id"));
+    }
+    if (work->write.validate_only) {
+        fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
+    }
+    if (reply->intent.len > 0 && work->run->args->has[CTL_OPTION_WAIT]) {
+        return wait_for_certificate(work, id);
+    }
+    if (reply->intent.len > 0 || work->is_json) {
+        return ctl_work_show_one(work, reply);
+    }
+    return CTL_EXIT_OK;
+}
+
+int ctl_work_delete_domain(struct ctl_work *work)
+{
+    struct ctl_answer answer;
+    void *reply = NULL;
+    int exit_code = work->run->args->has[CTL_OPTION_CASCADE] ? confirm_domain(work) : CTL_EXIT_OK;
+    if (exit_code != CTL_EXIT_OK) {
+        return exit_code;
+    }
+    ctl_answer_init(&answer);
+    exit_code = ctl_work_ask_decoded(work, &answer, &reply);
+    if (exit_code == CTL_EXIT_OK) {
+        exit_code = finish_domain(work, reply);
+    }
+    ctl_answer_deinit(&answer);
+    return exit_code;
+}

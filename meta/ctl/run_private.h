@@ -66,4 +66,5 @@ int ctl_work_verify_here(
     struct ctl_work *work); /* build.file, with the key of --key (run_verify.c) */
 int ctl_work_read_key(struct ctl_work *work, uint8_t out[32]); /* of --key (run_verify.c) */
 int ctl_work_delete(struct ctl_work *work);
+int ctl_work_delete_domain(struct ctl_work *work);
 int ctl_work_watch(struct ctl_work *work);

@@ -18,7 +18,7 @@ struct ctl_column {
     const char *title;
     enum ctl_format format;
 };
-#define CTL_COLUMNS_MAX 12U
+#define CTL_COLUMNS_MAX 16U
 
 struct ctl_table {
     const struct ctl_column *columns; /* borrowed */

@@ -178,6 +178,43 @@ class Delete(volary.Case):
         self.assertLessEqual(max(outcomes), 1)
         print("intents by round: %s" % outcomes)
 
+    def test_del9_a_domain_with_all_that_it_has(self):
+        ctl = self.server.ctl
+        ctl("domain", "create", "leaving.test")
+        names = ["user%d@leaving.test" % i for i in range(12)]
+        for name in names:
+            self.make(name, filled=name == names[0])
+        ctl("alias", "create", "all@leaving.test", *names)
+        ctl("alias", "create", "friends@dev.test", names[0])
+        self.assertEqual(ctl("domain", "delete", "leaving.test", check=False)[0], 4)  # it has accounts
+        self.assertEqual(ctl("domain", "delete", "leaving.test", "--cascade", check=False)[0], 8)  # nobody to ask
+        certificate = json.loads(ctl("domain", "delete", "leaving.test", "--cascade", "--yes", "--wait", "--reason", "moved")[1])
+        self.assertEqual((certificate["accounts"], certificate["pending"]), (len(names), []))
+        job = self.server.ctl_json("job", "show", certificate["intent"])
+        self.assertEqual((job["kind"], job["domain"], job["accounts_done"]), ("erase-domain", "leaving.test", len(names)))
+        self.assertEqual(job["empty_aliases"], ["friends@dev.test"])
+        children = [j for j in self.server.ctl_json("job", "list") if j["parent"] == certificate["intent"]]
+        self.assertEqual([j["state"] for j in children], ["done"] * len(names))
+        for name in names + ["all@leaving.test"]:
+            self.assertRegex(self.rcpt(name), r"\A550")
+        self.assertTrue(self.login_is_refused(names[0]))
+        self.assertNotIn("leaving.test", [d["name"] for d in self.server.ctl_json("domain", "list")])
+        deletes = [r for r in self.server.ctl_json("audit", "list") if r["action"] == "account.delete" and r["detail"] == "with its domain"]
+        self.assertEqual(len(deletes), len(names))
+
+    def test_del9_killed_in_the_middle_of_a_domain(self):
+        self.server.ctl("domain", "create", "killed.test")
+        names = ["user%d@killed.test" % i for i in range(8)]
+        for name in names:
+            self.make(name, filled=False)
+        intent = self.server.ctl_json("domain", "delete", "killed.test", "--cascade", "--yes")["intent"]
+        self.server.kill()
+        self.server.restart()
+        job = self.server.ctl_json("job", "watch", intent)
+        self.assertEqual((job["state"], job["accounts_done"]), ("done", len(names)))
+        for name in names:
+            self.assertRegex(self.rcpt(name), r"\A550")
+
     def test_f22_no_file_holds_the_marker(self):
         name = self.make("marked@dev.test")
         self.server.ctl("account", "delete", name, "--yes", "--wait")
