@@ -57,7 +57,7 @@ static struct vy_err closed_compact(struct store *store, unsigned family, struct
     return refuse();
 }
 
-static struct vy_err closed_count_dead_files(struct store *store, size_t *out)
+static struct vy_err closed_remove_dead_files(struct store *store, size_t *out)
 {
     (void)store;
     (void)out;
@@ -105,7 +105,7 @@ static const struct store_ops closed_ops = {
     .flush = closed_flush,
     .checkpoint = closed_checkpoint,
     .compact = closed_compact,
-    .count_dead_files = closed_count_dead_files,
+    .remove_dead_files = closed_remove_dead_files,
     .free_bytes = closed_free_bytes,
     .floor_bytes = closed_floor_bytes,
     .check = closed_flush,

@@ -216,8 +216,8 @@ static int confirm_domain(struct ctl_work *work)
     struct ctl_answer answer;
     struct vy_err err = vy_ok();
     ctl_answer_init(&answer);
-    const int exit_code =
-        call_other(work, find_method("PrepareDeleteDomain"), &request, &answer, &reply);
+    const int exit_code = ctl_work_ask_other(work, ctl_work_find_method("PrepareDeleteDomain"),
+                                             &request, &answer, &reply);
     if (exit_code == CTL_EXIT_OK) {
         err = vy_arena_dup(&work->arena, reply.token, &work->build.token);
     }
