@@ -24,7 +24,8 @@
 /* Networks of an account that have never signed in (LOGIN-4); what is more goes into one row. Those
  * that have are not limited: nobody makes them who has no password. */
 #define META_LOGIN_NETS_MAX 1000U
-#define META_LOGIN_EXPIRE_ACCOUNTS_MAX 64U                   /* of one CmdLoginExpire */
+#define META_LOGIN_ATTEMPTS_MAX 8U         /* of one tuple, known again when a frontend asks anew */
+#define META_LOGIN_EXPIRE_ACCOUNTS_MAX 64U /* of one CmdLoginExpire */
 #define META_LOGIN_NET_KEEP_MS (90ULL * 24 * 60 * 60 * 1000) /* how long a device is known */
 #define META_LAST_USED_STEP_MS (60U * 1000) /* how exact an app password's last use is */
 #define META_NO_ACCOUNT 0U                  /* logins of unknown names are rows of this one */

@@ -75,6 +75,38 @@ static void expire_rows(struct login_store *store, bool failed, unsigned rows_ma
     store_iter_free(iter);
 }
 
+/* P9: a frontend that lost its leader asks the next one again, under the same number: what was
+ * recorded is not recorded twice. */
+static bool has_attempt(const struct login_row *row, struct vy_bytes attempt)
+{
+    for (size_t i = 0; attempt.len > 0 && i < row->attempts_count; i++) {
+        if (vy_bytes_equal(row->attempts[i], attempt)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct vy_err add_attempt(struct login_store *store, struct login_row *row)
+{
+    struct vy_bytes *attempts =
+        VY_ARENA_ARRAY(store->step->view.arena, META_LOGIN_ATTEMPTS_MAX, struct vy_bytes);
+    const size_t kept = VY_MIN(row->attempts_count, META_LOGIN_ATTEMPTS_MAX - 1U);
+    if (store->cmd->attempt.len == 0) {
+        return vy_ok();
+    }
+    if (attempts == NULL) {
+        return vy_error(VY_CODE_NOMEM, "attempts of a login");
+    }
+    for (size_t i = 0; i < kept; i++) {
+        attempts[i] = row->attempts[row->attempts_count - kept + i];
+    }
+    attempts[kept] = store->cmd->attempt;
+    row->attempts = attempts;
+    row->attempts_count = kept + 1;
+    return vy_ok();
+}
+
 static struct vy_err put_row(struct login_store *store, struct login_row *row, bool is_known)
 {
     struct fsm_step *step = store->step;
@@ -95,6 +127,7 @@ static struct vy_err put_row(struct login_store *store, struct login_row *row, b
     }
     row->last_ms = step->entry->time_ms;
     row->count += VY_MAX(cmd->count, 1);
+    VY_TRY(add_attempt(store, row));
     const struct meta_key time =
         meta_key_login_time(cmd->account_id, failed, row->last_ms, cmd->tuple_hash);
     txn_put(step->txn, META_FAMILY_LOGIN_TIME, meta_key_bytes(&time), VY_LIT("1"));
@@ -280,16 +313,38 @@ static struct vy_err check_once(struct fsm_step *step, const struct cmd_login *c
     return vy_ok();
 }
 
+static struct vy_err is_repeated(struct fsm_step *step, const struct cmd_login *cmd, bool *out)
+{
+    const struct meta_key key = meta_key_login(cmd->account_id, cmd->tuple_hash);
+    struct login_row row;
+    bool is_found = false;
+    *out = false;
+    if (cmd->attempt.len == 0 || fsm_is_refused(step)) {
+        return vy_ok();
+    }
+    VY_TRY(table_get(&step->view, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, &row,
+                     &is_found));
+    *out = is_found && has_attempt(&row, cmd->attempt);
+    return vy_ok();
+}
+
 struct vy_err login_apply(struct fsm_step *step)
 {
     const struct cmd_login *cmd = step->command->login;
     struct meta_account_row account;
     bool is_known = false;
+    bool is_repeat = false;
     if (cmd->tuple_hash.len != META_TUPLE_BYTES) {
         return vy_error(VY_CODE_CORRUPT, "tuple of a login");
     }
     if (cmd->verdict == LOGIN_VERDICT_OK || cmd->verdict == LOGIN_VERDICT_DISABLED) {
         VY_TRY(check_current(step, cmd));
+    }
+    VY_TRY(is_repeated(step, cmd, &is_repeat));
+    if (is_repeat) {
+        step->result.account_id = cmd->account_id;
+        step->result.replayed = true;
+        return vy_ok();
     }
     VY_TRY(check_once(step, cmd));
     if (fsm_is_refused(step)) {

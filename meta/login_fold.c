@@ -58,6 +58,7 @@ static struct login_fold *fold_new(const struct cmd_login *command, uint64_t now
         return NULL;
     }
     fold->command = *command;
+    fold->command.attempt = vy_bytes(NULL, 0); /* of the first one only */
     fold->begin_ms = now_ms;
     memcpy(fold->tuple, command->tuple_hash.data, sizeof(fold->tuple));
     fold->command.tuple_hash = vy_bytes(fold->tuple, sizeof(fold->tuple));

@@ -159,6 +159,55 @@ static void a_known_network_has_a_budget_of_its_own(void **state)
     assert_int_equal(guesses(f, &foe, 200), 20 + 1); /* the right one has cleared the pair */
 }
 
+/* SCRAM has the same budgets: the first message is answered "limited" too, for every name. */
+static void p18_scram_is_limited_like_passwords(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const firsts[] = {"n,,n=ada@d.test,r=clientnonce",
+                                         "n,,n=nobody@d.test,r=clientnonce"};
+    const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                          .mechanism = LOGIN_MECHANISM_SCRAM_SHA_256,
+                                          .remote_ip = vy_cstr(stranger.ip)};
+    for (unsigned used = 0; used <= 10; used += 10) {
+        assert_int_equal(guesses(f, &stranger, used), used);
+        for (size_t i = 0; i < VY_COUNT_OF(firsts); i++) {
+            const struct login_request request = {.context = &context,
+                                                  .scram_client_first = vy_cstr(firsts[i])};
+            struct login_reply reply;
+            assert_false(vy_failed(meta_local_call(f->local, METHOD_META_LOGIN, &login_request_desc,
+                                                   &request, &login_reply_desc, &reply)));
+            assert_int_equal(reply.result,
+                             used == 0 ? LOGIN_RESULT_SCRAM_CONTINUE : LOGIN_RESULT_LIMITED);
+        }
+    }
+}
+
+/* APP-6: a right password that may not be used does not spend a known device's budget; a stranger's
+ * it does, or it would be told from a wrong one. */
+static void app6_a_right_password_of_no_use_spends_no_known_budget(void **state)
+{
+    struct fixture *f = *state;
+    const struct try home = {.name = "bob@d.test", .ip = "203.0.113.5"};
+    const struct try foreign = {.name = "bob@d.test", .ip = "198.51.100.7"};
+    const struct vy_bytes protocols[] = {VY_LIT("smtp")};
+    const struct admin_create_app_password_request request = {.account = VY_LIT("bob@d.test"),
+                                                              .label = VY_LIT("printer"),
+                                                              .protocols_count = 1,
+                                                              .protocols = protocols};
+    struct admin_create_app_password_reply made;
+    char secret[64];
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "CredentialService", "CreateAppPassword", &request, &made)));
+    (void)snprintf(secret, sizeof(secret), "%.*s", VY_PRI(made.secret));
+    assert_int_equal(try_login(f, &home, CHOSEN).result, LOGIN_RESULT_OK);
+    for (unsigned i = 0; i < 30; i++) {
+        assert_int_equal(try_login(f, &home, secret).result, LOGIN_RESULT_REFUSED);
+    }
+    assert_int_equal(try_login(f, &home, CHOSEN).result, LOGIN_RESULT_OK);
+    assert_int_equal(try_login(f, &foreign, secret).result, LOGIN_RESULT_REFUSED);
+    assert_int_equal(guesses(f, &foreign, 30), 9);
+}
+
 /* A program with an old password tries for ever; it is one guess. */
 static void a_repeated_old_password_locks_nobody_out(void **state)
 {
@@ -267,6 +316,8 @@ int main(void)
         GUESS_TEST(p18_unknown_names_have_the_same_budgets),
         GUESS_TEST(a2_a_device_that_signed_in_before_is_never_locked_out),
         GUESS_TEST(a_known_network_has_a_budget_of_its_own),
+        GUESS_TEST(p18_scram_is_limited_like_passwords),
+        GUESS_TEST(app6_a_right_password_of_no_use_spends_no_known_budget),
         GUESS_TEST(a_repeated_old_password_locks_nobody_out),
         GUESS_TEST(trusted_networks_have_no_budget),
         GUESS_TEST(auth2_100000_probes_make_a_bounded_log),

@@ -237,7 +237,8 @@ static void commit(struct meta_call *call, const struct login_body *body)
                                 .once = login->verdict == LOGIN_VERDICT_OK ? login->once
                                                                            : vy_bytes(NULL, 0),
                                 .once_ms = LOGIN_CHALLENGE_MS,
-                                .net = vy_bytes(net, sizeof(net))};
+                                .net = vy_bytes(net, sizeof(net)),
+                                .attempt = call->attempt};
     login_net_hash(meta, command.account_id, login->request->context->remote_ip, net);
     const struct vy_err err = seal_body(call, body, command.account_id, &command.sealed);
     if (vy_failed(err)) {

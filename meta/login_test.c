@@ -105,6 +105,23 @@ static void auth_unparsable_names_are_baduser(void **state)
     }
 }
 
+/* A14: an empty name beside a name to act for: who proves nothing acts for nobody. */
+static void a14_an_empty_name_opens_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static const enum login_mechanism mechanisms[] = {LOGIN_MECHANISM_PLAIN, LOGIN_MECHANISM_LOGIN};
+    for (size_t i = 0; i < VY_COUNT_OF(mechanisms); i++) {
+        const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                              .mechanism = mechanisms[i],
+                                              .typed_name = VY_LIT(""),
+                                              .authzid = VY_LIT("ada@d.test")};
+        struct login_reply reply;
+        assert_false(vy_failed(meta_local_login_as(f->local, &context, f->generated, &reply)));
+        assert_int_equal(reply.result, LOGIN_RESULT_REFUSED);
+        assert_int_equal(reply.session_token.len, 0);
+    }
+}
+
 static void auth_alias_is_baduser_and_no_phantom_mailbox(void **state)
 {
     struct fixture *f = *state;
@@ -685,6 +702,41 @@ static void p9_a_refusal_whose_record_is_on_its_way_answers_nobody(void **state)
     assert_int_equal(audit_count(f) - before, 3);
 }
 
+/* The leader dies behind the commit and before the answer: the frontend asks the next one again. */
+static void p9_a_repeated_attempt_is_recorded_once(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t attempts[2][META_ATTEMPT_BYTES] = {{1}, {2}};
+    const uint64_t before = audit_count(f);
+    uint8_t hash[32];
+    uint8_t letters[PASSWORD_LETTERS];
+    struct vy_buf buf;
+    assert_true(password_is_generated_shape(vy_cstr(f->generated), letters));
+    password_hash(vy_bytes(letters, sizeof(letters)), hash);
+    const struct login_context context = {.protocol = LOGIN_PROTOCOL_IMAP,
+                                          .mechanism = LOGIN_MECHANISM_PLAIN,
+                                          .typed_name = VY_LIT("ada@d.test")};
+    const struct login_request request = {.context = &context,
+                                          .password_hash = vy_bytes(hash, sizeof(hash))};
+    vy_buf_init(&buf, 4096);
+    assert_false(vy_failed(vy_pb_encode(&login_request_desc, &request, &buf)));
+    for (size_t i = 0; i < 4; i++) { /* the first three are one */
+        const struct meta_peer peer = {.role = RPC_ROLE_FRONTEND,
+                                       .attempt = attempts[i < 3 ? 0 : 1]};
+        struct late late = {.is_there = false};
+        f->local->fail_next_propose = i == 0 ? VY_CODE_UNKNOWN : VY_CODE_OK;
+        meta_service_call(f->local->meta, METHOD_META_LOGIN, vy_buf_bytes(&buf), &peer,
+                          on_late_reply, &late);
+        (void)fake_loop_run_posts(&f->local->loop);
+        assert_true(late.is_there);
+        assert_int_equal(late.err.code, i == 0 ? VY_CODE_UNKNOWN : VY_CODE_OK);
+        assert_int_equal(late.result, i == 0 ? LOGIN_RESULT_NONE : LOGIN_RESULT_OK);
+    }
+    vy_buf_deinit(&buf);
+    assert_int_equal(audit_count(f) - before, 2);
+    assert_int_equal(newest(f, "ada@d.test").count, 2);
+}
+
 static void login_lists_are_paged_newest_first(void **state)
 {
     struct fixture *f = *state;
@@ -731,6 +783,7 @@ int main(void)
         TEST(auth_unknown_local_part_is_baduser),
         TEST(auth_unknown_domain_is_baduser),
         TEST(auth_unparsable_names_are_baduser),
+        TEST(a14_an_empty_name_opens_nothing),
         TEST(auth_alias_is_baduser_and_no_phantom_mailbox),
         TEST(auth_catch_all_only_name_is_baduser),
         TEST(auth_subaddress_is_baduser),
@@ -758,6 +811,7 @@ int main(void)
         TEST(app2_a_login_overtaken_by_a_disable_is_told_so),
         TEST(app2_a_login_overtaken_by_a_new_password_is_refused),
         TEST(p9_a_refusal_whose_record_is_on_its_way_answers_nobody),
+        TEST(p9_a_repeated_attempt_is_recorded_once),
         TEST(login_lists_are_paged_newest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,8 @@ struct meta_call {
     struct vy_bytes request; /* copied into the arena */
     const void *message;     /* the request, decoded */
     struct meta_actor actor; /* of the admin API; strings in the arena */
-    struct meta_peer peer;   /* of the link */
+    struct meta_peer peer;   /* of the link; node and attempt as long as the call starts */
+    struct vy_bytes attempt; /* a copy; empty: none */
     meta_reply_fn reply;
     void *reply_arg;
     const struct vy_pb_desc *reply_desc;

@@ -413,6 +413,19 @@ static const struct service_method service_methods[] = {
 };
 /* clang-format on */
 
+static void start(struct meta_call *call, meta_call_fn fn)
+{
+    if (call->peer.attempt != NULL) {
+        const struct vy_err err = vy_arena_dup(
+            &call->arena, vy_bytes(call->peer.attempt, META_ATTEMPT_BYTES), &call->attempt);
+        if (vy_failed(err)) {
+            meta_call_fail(call, err);
+            return;
+        }
+    }
+    fn(call);
+}
+
 void meta_service_call(struct meta *meta, uint32_t method, struct vy_bytes request,
                        const struct meta_peer *peer, meta_reply_fn reply, void *arg)
 {
@@ -425,7 +438,7 @@ void meta_service_call(struct meta *meta, uint32_t method, struct vy_bytes reque
         if (call != NULL) {
             call->reply_desc = row->reply;
             call->peer = peer == NULL ? (struct meta_peer){.role = 0} : *peer;
-            row->start(call);
+            start(call, row->start);
         }
         return;
     }

@@ -9,9 +9,12 @@
 #include "proto/meta.pb.h"
 #include "proto/methods.h"
 
+#define META_ATTEMPT_BYTES 16U
 struct meta_peer {
     uint32_t role;    /* RPC_ROLE_* of the caller */
     const char *node; /* its proven name; NULL: none was proven */
+    const uint8_t
+        *attempt; /* META_ATTEMPT_BYTES that are the same when it asks again; NULL: none */
 };
 
 /*

@@ -43,7 +43,8 @@ static void serve(void *arg, struct rpc_server_call *call, struct vy_bytes reque
     /* The all-in-one calls itself under one name for all roles; there is nobody to tell apart. */
     const bool is_proven = peer->authenticated && peer->role != RPC_ROLE_ALL;
     const struct meta_peer caller = {.role = (uint32_t)peer->role,
-                                     .node = is_proven ? peer->node : NULL};
+                                     .node = is_proven ? peer->node : NULL,
+                                     .attempt = rpc_server_call_idempotency_key(call)};
     meta_service_call(meta, rpc_server_call_method(call)->id, request, &caller, answer_on_reply,
                       answer);
 }

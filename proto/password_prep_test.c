@@ -88,6 +88,7 @@ static void pol1_refuses_what_the_profile_refuses(void **state)
     assert_int_equal(password_prepare(&f->arena, VY_LIT("a\0b"), &out).code, VY_CODE_ARGUMENT);
 }
 
+/* A6. */
 static void a6_length_is_limited_before_anything_is_done(void **state)
 {
     struct fixture *f = *state;
