@@ -5,8 +5,9 @@
  * the two rounds of SCRAM, login_record.c commits the record and gives the answer.
  *
  * Unknown names take the same path as known ones: a dummy account whose credential never matches,
- * with a salt and a kind that a keyed hash of the name decides (AUTH-1, A1, A8). The salt of SCRAM
- * is made so for all names.
+ * with a salt that a keyed hash of the name decides (AUTH-1, A1, A8). The salt of SCRAM is made so
+ * for all names. Whatever the first call with a password does not let in is asked for an Argon2id
+ * hash, so that all refusals cost the same.
  */
 #include "meta/meta_private.h"
 #include "meta/password.h"
