@@ -17,7 +17,6 @@ struct ledger *ledger_new(struct sim_world *world)
     for (unsigned i = 0; i < LEDGER_ACCOUNTS; i++) {
         struct ledger_account *account = &ledger->accounts[i];
         account->number = i;
-        (void)snprintf(account->address, sizeof(account->address), "user%u@sim.test", i);
     }
     return ledger;
 }

@@ -43,6 +43,7 @@ struct ledger_mailbox {
 };
 struct ledger_account {
     unsigned number;
+    unsigned group; /* of shards, that it lives in */
     char address[48];
     bool exists; /* its creation was acknowledged */
     bool is_delete_tried;

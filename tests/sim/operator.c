@@ -11,7 +11,7 @@
 #define REPLY_BYTES_MAX (1024U * 1024)
 #define TRY_MS 1500U
 #define RETRY_MS 60U
-#define TURN_MS 900U
+#define TURN_MS 5000U
 
 static void try_member(struct operator* self);
 

@@ -72,6 +72,27 @@ static bool is_workload_idle(struct run *run)
     return workload_is_idle(run->workload);
 }
 
+/* As many in each group; those of a group that has enough are left alone. */
+static void create_accounts(struct run *run)
+{
+    unsigned counts[SIM_GROUPS] = {0};
+    unsigned tries = 0;
+    for (unsigned i = 0; i < LEDGER_ACCOUNTS;) {
+        struct ledger_account *account = &run->ledger->accounts[i];
+        (void)snprintf(account->address, sizeof(account->address), "user%u@sim.test", tries++);
+        operator_create_account(run->operator, i);
+        operate(run);
+        operator_find_group(run->operator, i);
+        operate(run);
+        unsigned *count = &counts[run->operator->group_id - 1];
+        account->group = (unsigned)run->operator->group_id;
+        if (*count < LEDGER_ACCOUNTS / SIM_GROUPS) {
+            (*count)++;
+            i++;
+        }
+    }
+}
+
 static void form(struct run *run)
 {
     for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
@@ -80,10 +101,7 @@ static void form(struct run *run)
     SIM_CHECK(run->world, run_until(run, is_formed, FORM_MS), "the cluster does not form");
     operator_create_domain(run->operator);
     operate(run);
-    for (unsigned i = 0; i < LEDGER_ACCOUNTS; i++) {
-        operator_create_account(run->operator, i);
-        operate(run);
-    }
+    create_accounts(run);
     for (unsigned i = 0; i < LEDGER_ACCOUNTS; i++) {
         workload_make_box(run->workload, i);
         SIM_CHECK(run->world, run_until(run, is_workload_idle, FORM_MS), "a client hangs");

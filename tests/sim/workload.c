@@ -10,10 +10,9 @@
 #define MIDDLE_BODY_BYTES 12000U /* a payload of its own */
 #define LARGE_BODY_BYTES 150000U /* streams while it arrives */
 #define LATE_MS 8000U
-#define HOT_ACCOUNT 0U /* used by everybody at once */
-#define HOT_PERMILLE 400U
+#define HOT_PERMILLE 600U
 #define READ_ROUNDS_MAX 5U
-#define THINK_MS 200U
+#define THINK_MS 80U
 #define AWAY_MS 200U /* nobody was there: not at once again */
 
 struct workload_op {
@@ -85,7 +84,7 @@ static void choose_recipients(struct workload_user *user)
     user->recipient_count = 0;
     while (user->recipient_count < count) {
         const unsigned account = sim_chance(world, HOT_PERMILLE)
-                                     ? HOT_ACCOUNT
+                                     ? user->workload->hot_account
                                      : (unsigned)sim_random(world, LEDGER_ACCOUNTS);
         bool is_new = user->workload->ledger->accounts[account].exists;
         for (unsigned i = 0; i < user->recipient_count; i++) {
@@ -172,7 +171,7 @@ static void choose_account(struct workload_user *user)
     struct workload *workload = user->workload;
     do {
         user->account = sim_chance(workload->world, HOT_PERMILLE)
-                            ? HOT_ACCOUNT
+                            ? user->workload->hot_account
                             : (unsigned)sim_random(workload->world, LEDGER_ACCOUNTS);
     } while (!workload->ledger->accounts[user->account].exists);
 }
@@ -535,6 +534,7 @@ struct workload *workload_new(struct sim_world *world, struct ledger *ledger)
     workload->world = world;
     workload->ledger = ledger;
     workload->pause_ms_max = 60;
+    workload->hot_account = (unsigned)sim_random(world, LEDGER_ACCOUNTS);
     for (unsigned i = 0; i < WORKLOAD_USERS; i++) {
         workload->users[i].workload = workload;
         client_init(&workload->users[i].client, world, i);

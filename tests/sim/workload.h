@@ -38,9 +38,10 @@ struct workload {
     struct workload_user users[WORKLOAD_USERS];
     bool is_stopping; /* nothing new is begun */
     uint64_t pause_ms_max;
-    uint64_t done;  /* operations that were acknowledged */
-    uint64_t tried; /* all that were begun */
-    uint64_t reads; /* listings that were checked */
+    unsigned hot_account; /* used by everybody at once */
+    uint64_t done;        /* operations that were acknowledged */
+    uint64_t tried;       /* all that were begun */
+    uint64_t reads;       /* listings that were checked */
 };
 
 struct workload *workload_new(struct sim_world *world, struct ledger *ledger);

@@ -266,6 +266,7 @@ void sim_pause(struct sim_process *process, uint64_t ms)
 {
     sim_say(process->world, "%s is paused for %llu ms", process->name, (unsigned long long)ms);
     process->paused_until_ms = process->world->now_ms + ms;
+    process->wakes_to_io = sim_chance(process->world, 500);
 }
 
 /* ---- disks ---- */
@@ -406,6 +407,13 @@ static void settle(struct sim_world *world)
     }
 }
 
+/* A timer and something else are due at once. */
+static bool is_timer_first(const struct sim_process *process)
+{
+    const bool has_just_woken = process->paused_until_ms == process->world->now_ms;
+    return has_just_woken ? !process->wakes_to_io : sim_chance(process->world, 500);
+}
+
 bool sim_step(struct sim_world *world, uint64_t end_ms)
 {
     uint64_t timer_ms = UINT64_MAX;
@@ -419,8 +427,7 @@ bool sim_step(struct sim_world *world, uint64_t end_ms)
     }
     advance_to(world, due_ms);
     world->steps++;
-    const bool is_timer = timer_ms < event_ms || (timer_ms == event_ms && sim_chance(world, 500));
-    if (is_timer) {
+    if (timer_ms < event_ms || (timer_ms == event_ms && is_timer_first(process))) {
         sim_note(world, 200 + process->number);
         sim_loop_run_timer(&process->loop);
         sim_touch(process);

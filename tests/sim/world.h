@@ -73,6 +73,7 @@ struct sim_process {
     bool has_failed;      /* its disk: it ends with this step */
     bool is_stopped;
     uint64_t paused_until_ms; /* 0: runs */
+    bool wakes_to_io;         /* then it looks at its sockets before its timers */
 };
 
 /* Something due at a time. fn runs once, whatever became of the process. */
