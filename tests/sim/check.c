@@ -44,6 +44,7 @@ struct check {
     struct sim_world *world;
     struct group groups[GROUPS];
     uint64_t leaders;
+    uint64_t installs;
 };
 
 /* ---- growing arrays ---- */
@@ -95,10 +96,11 @@ static struct link read_link(struct sim_process *process, struct member *member,
     SIM_CHECK(process->world, !vy_failed(err), "%s: entry %llu cannot be read: %s", process->name,
               (unsigned long long)index, err.what);
     const uint64_t before = index <= 1 ? 1 : link_at(&member->log, index - 1)->chain;
-    const struct link link = {
-        .term = entry->term,
-        .chain =
-            mix(before + mix(entry->term * 31 + entry->type) + vy_crc32c(0, entry->body)) | 1U};
+    struct link link = {.term = entry->term};
+    if (before != 0) {
+        const uint64_t own = mix(entry->term * 31 + entry->type) + vy_crc32c(0, entry->body);
+        link.chain = mix(before + own) | 1U;
+    }
     entry_unref(entry);
     return link;
 }
@@ -116,7 +118,8 @@ static void check_matching(struct check *check, struct sim_process *process, uin
         }
         const struct link *theirs = link_at(&other->log, index);
         SIM_CHECK(check->world,
-                  theirs->term != link->term || theirs->chain == 0 || theirs->chain == link->chain,
+                  theirs->term != link->term || theirs->chain == 0 || link->chain == 0 ||
+                      theirs->chain == link->chain,
                   "%s and member %zu of its group have entry %llu of term %llu behind different "
                   "logs",
                   process->name, i, (unsigned long long)index, (unsigned long long)link->term);
@@ -127,6 +130,14 @@ static void check_matching(struct check *check, struct sim_process *process, uin
 static void look_at_log(struct check *check, struct sim_process *process, struct member *member,
                         const struct replica_status *status)
 {
+    struct group *group = &check->groups[process->group];
+    const uint64_t base = status->log_first_index - 1;
+    if (base > member->persisted) { /* a snapshot was put in place: all up to there is committed */
+        *link_at(&member->log, base) = *link_at(&group->committed, base);
+        check->installs++;
+        sim_say(check->world, "%s has a snapshot of index %llu", process->name,
+                (unsigned long long)base);
+    }
     uint64_t from = VY_MIN(member->persisted, status->persisted_index);
     while (from >= status->log_first_index) { /* entries that lost an election were replaced */
         const struct link now = read_link(process, member, from);
@@ -155,7 +166,8 @@ static void check_majority(struct check *check, struct sim_process *process, uin
     size_t holders = 0;
     for (size_t i = 0; i < size; i++) {
         struct member *member = &group->members[i];
-        holders += member->persisted >= index && link_at(&member->log, index)->chain == chain;
+        const uint64_t theirs = link_at(&member->log, index)->chain;
+        holders += member->persisted >= index && (theirs == chain || theirs == 0);
     }
     SIM_CHECK(check->world, holders > size / 2,
               "%s applied entry %llu, which is on %zu of %zu disks", process->name,
@@ -300,6 +312,11 @@ bool check_is_settled(struct check *check)
 uint64_t check_leaders(const struct check *check)
 {
     return check->leaders;
+}
+
+uint64_t check_installs(const struct check *check)
+{
+    return check->installs;
 }
 
 struct check *check_new(struct sim_world *world)

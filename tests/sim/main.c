@@ -81,5 +81,9 @@ int main(int argc, char **argv)
         }
     }
     run_print_sums(&sums);
+    if (!run_was_busy(&sums)) {
+        printf("the runs did too little to show anything\n");
+        return EXIT_FAILURE;
+    }
     return EXIT_SUCCESS;
 }

@@ -50,6 +50,7 @@ struct packet {
     struct sim_process *from;
     struct sim_process *to;
     uint64_t from_id;
+    bool is_bulk;
     size_t len;
     uint8_t bytes[];
 };
@@ -62,42 +63,57 @@ static void on_packet(void *arg)
         packet->network->cuts[packet->from->number][to->number] != CUT_NONE || to->role == NULL;
     if (!is_lost && !packet->network->world->is_ending) {
         sim_note(packet->network->world, vy_crc32c(0, vy_bytes(packet->bytes, packet->len)));
-        to->ops->receive(to->role, packet->from_id, vy_bytes(packet->bytes, packet->len));
+        (packet->is_bulk ? replica_receive_bulk : replica_receive)(
+            sim_replica(to), packet->from_id, vy_bytes(packet->bytes, packet->len));
         sim_touch(to);
     }
     free(packet);
 }
 
-static void send_packet(const struct way *way, struct sim_process *to, struct vy_bytes frame,
-                        uint64_t after_ms)
+static void push_packet(const struct way *way, struct sim_process *to, struct vy_bytes frame,
+                        bool is_bulk, uint64_t after_ms)
 {
     struct packet *packet = sim_alloc(sizeof(*packet) + frame.len);
     packet->network = way->network;
     packet->from = way->from;
     packet->to = to;
     packet->from_id = way->from->member_id;
+    packet->is_bulk = is_bulk;
     packet->len = frame.len;
     memcpy(packet->bytes, frame.data, frame.len);
     sim_at(way->network->world, after_ms, to, on_packet, packet);
+}
+
+static void send_packet(const struct way *way, struct sim_process *to, struct vy_bytes frame,
+                        bool is_bulk)
+{
+    struct sim_network *network = way->network;
+    if (way->from->is_mute || network->cuts[way->from->number][to->number] != CUT_NONE ||
+        sim_chance(network->world, network->weather.loss_permille)) {
+        return;
+    }
+    push_packet(way, to, frame, is_bulk, delay_ms(network));
+    if (sim_chance(network->world, network->weather.repeat_permille)) {
+        push_packet(way, to, frame, is_bulk, sim_random(network->world, DUPLICATE_MS));
+    }
 }
 
 static void transport_send(struct replica_transport *transport, uint64_t member_id,
                            const char *address, struct vy_bytes frame)
 {
     const struct way *way = VY_CONTAINER_OF(transport, struct way, transport);
-    struct sim_network *network = way->network;
-    struct sim_process *to = sim_find_member(network->world, member_id);
-    SIM_CHECK(network->world, to != NULL && strcmp(address, to->address) == 0,
+    struct sim_process *to = sim_find_member(way->network->world, member_id);
+    SIM_CHECK(way->network->world, to != NULL && strcmp(address, to->address) == 0,
               "%s sends to member %llu at %s", way->from->name, (unsigned long long)member_id,
               address);
-    if (way->from->is_mute || network->cuts[way->from->number][to->number] != CUT_NONE ||
-        sim_chance(network->world, network->weather.loss_permille)) {
-        return;
-    }
-    send_packet(way, to, frame, delay_ms(network));
-    if (sim_chance(network->world, network->weather.repeat_permille)) {
-        send_packet(way, to, frame, sim_random(network->world, DUPLICATE_MS));
-    }
+    send_packet(way, to, frame, false);
+}
+
+static void transport_send_bulk(struct replica_transport *transport, uint64_t member_id,
+                                struct vy_bytes frame)
+{
+    const struct way *way = VY_CONTAINER_OF(transport, struct way, transport);
+    send_packet(way, sim_find_member(way->network->world, member_id), frame, true);
 }
 
 struct replica_transport *sim_network_transport(struct sim_network *network,
@@ -435,7 +451,10 @@ struct sim_network *sim_network_new(struct sim_world *world)
     vy_list_init(&network->hub.listeners);
     for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
         network->ways[i] = (struct way){
-            .transport.send = transport_send, .network = network, .from = &world->processes[i]};
+            .transport = {.send = transport_send, .send_bulk = transport_send_bulk},
+            .network = network,
+            .from = &world->processes[i]
+        };
     }
     return network;
 }

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 
 #define WORKER_QUEUE_MAX 1024U
-#define LOG_KEEP_ENTRIES 64U /* short logs: they are cut while a run lasts */
+#define LOG_KEEP_ENTRIES 12U /* short logs: they are cut while a run lasts */
 #define SCRAM_ITERATIONS 4096U
 #define MESSAGE_BYTES_MAX (1024U * 1024)
 #define HASH_CACHE_ENTRIES 64U
@@ -88,12 +88,14 @@ void sim_write_ticket(struct sim_process *process)
     (void)snprintf(process->ticket, sizeof(process->ticket), "%s/%s", process->world->dir,
                    process->name);
     VY_ASSERT(!vy_failed(ticket_write(process->ticket, &ticket)));
+    (void)snprintf(process->dir, sizeof(process->dir), "%s/db-%u", process->world->dir,
+                   process->number);
 }
 
 static struct replica_config replica_config_of(struct sim_process *process)
 {
     return (struct replica_config){
-        .dir = "memory",
+        .dir = process->dir,
         .name = process->name,
         .open_store = store_mem_open_as,
         .open_store_arg = process->disk,
@@ -108,6 +110,7 @@ static struct replica_config replica_config_of(struct sim_process *process)
         .writer_wake_arg = process,
         .election_timeout_ms = SIM_ELECTION_MS,
         .log_keep_entries = LOG_KEEP_ENTRIES,
+        .log_max_entries = process->world->log_max_entries,
         .on_fail_stop = sim_process_on_disk_failed,
         .on_fail_stop_arg = process,
     };
@@ -146,12 +149,6 @@ static struct replica *meta_role_replica(void *arg)
 {
     const struct sim_meta_role *role = arg;
     return meta_get_replica(role->meta);
-}
-
-static void meta_role_receive(void *arg, uint64_t member_id, struct vy_bytes frame)
-{
-    const struct sim_meta_role *role = arg;
-    replica_receive(meta_get_replica(role->meta), member_id, frame);
 }
 
 static const char *member_link(void *arg, uint64_t member_id)
@@ -239,7 +236,6 @@ static void meta_role_free(void *arg)
 const struct sim_role_ops sim_role_meta = {.name = "meta",
                                            .start = meta_role_start,
                                            .replica = meta_role_replica,
-                                           .receive = meta_role_receive,
                                            .stop = meta_role_stop,
                                            .free = meta_role_free};
 
@@ -263,12 +259,6 @@ static struct replica *shard_role_replica(void *arg)
 {
     const struct sim_shard_role *role = arg;
     return role->replica;
-}
-
-static void shard_role_receive(void *arg, uint64_t member_id, struct vy_bytes frame)
-{
-    const struct sim_shard_role *role = arg;
-    replica_receive(role->replica, member_id, frame);
 }
 
 bool sim_shard_is_ready(const struct sim_process *process)
@@ -419,7 +409,6 @@ static void shard_role_free(void *arg)
 const struct sim_role_ops sim_role_shard = {.name = "shard",
                                             .start = shard_role_start,
                                             .replica = shard_role_replica,
-                                            .receive = shard_role_receive,
                                             .stop = shard_role_stop,
                                             .free = shard_role_free};
 

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 
 #define FORM_MS 20000U   /* an empty cluster is ready by then */
-#define FAULT_MS 5000U   /* at least, and as much again by chance */
+#define FAULT_MS 4000U   /* at least, and as much again by chance */
 #define SETTLE_MS 60000U /* everything goes on by then once the faults are over (P6) */
 #define STEP_MS 20U
 #define LIST_TRIES_MAX 20U
+#define SEEDS_TO_JUDGE 25U
 
 struct run {
     struct sim_world *world;
@@ -158,20 +159,28 @@ static void add_sums(const struct run *run, struct run_sums *sums)
     sums->reads += run->workload->reads;
     sums->changes += run->operator->done;
     sums->leaders += check_leaders(run->check);
+    sums->installs += check_installs(run->check);
     sums->durable_writes += run->world->durable_writes;
     sums->virtual_ms += run->world->now_ms;
 }
 
 void run_print_sums(const struct run_sums *sums)
 {
-    printf("%llu seeds, %llu s of virtual time, %llu steps, %llu synced writes, %llu leaders; "
-           "%llu of %llu operations acknowledged, %llu listings held against them, %llu changes "
-           "by the operator\n",
+    printf("%llu seeds, %llu s of virtual time, %llu steps, %llu synced writes, %llu leaders, "
+           "%llu snapshots; %llu of %llu operations acknowledged, %llu listings held against "
+           "them, %llu changes by the operator\n",
            (unsigned long long)sums->seeds, (unsigned long long)sums->virtual_ms / 1000,
            (unsigned long long)sums->steps, (unsigned long long)sums->durable_writes,
-           (unsigned long long)sums->leaders, (unsigned long long)sums->done,
-           (unsigned long long)sums->tried, (unsigned long long)sums->reads,
-           (unsigned long long)sums->changes);
+           (unsigned long long)sums->leaders, (unsigned long long)sums->installs,
+           (unsigned long long)sums->done, (unsigned long long)sums->tried,
+           (unsigned long long)sums->reads, (unsigned long long)sums->changes);
+}
+
+bool run_was_busy(const struct run_sums *sums)
+{
+    const uint64_t seeds = sums->seeds;
+    return seeds < SEEDS_TO_JUDGE || (sums->done > seeds * 40 && sums->reads > seeds * 30 &&
+                                      sums->leaders > seeds * 4 && sums->installs > 0);
 }
 
 uint64_t run_seed(uint64_t seed, unsigned verbosity, struct run_sums *sums)

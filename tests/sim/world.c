@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/world.h"
 
+#include "replica/dir.h"
 #include "tests/sim/network.h"
 #include "tests/sim/roles.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WALL_START_MS 1767225600000ULL /* 2026-01-01 */
 #define START_MS 1000U
-#define PING_MS 100U      /* the most eager process; others wait up to eight times as long */
-#define TURNS_MAX 100000U /* of one loop in one step: more is a livelock */
+#define LOG_MAX_ENTRIES 24U /* in runs with snapshots */
+#define PING_MS 100U         /* the most eager process; others wait up to eight times as long */
+#define TURNS_MAX 100000U    /* of one loop in one step: more is a livelock */
 
 void (*sim_on_fail)(const struct sim_world *world);
 
@@ -495,6 +498,7 @@ struct sim_world *sim_world_new(uint64_t seed, unsigned verbosity)
     world->wall_ms = WALL_START_MS;
     world->clock = (struct vy_clock){.mono_ns = world_mono_ns, .wall_ms = world_wall_ms};
     fake_rng_init(&world->rng, seed);
+    world->log_max_entries = sim_chance(world, 500) ? 0 : LOG_MAX_ENTRIES;
     /* Tickets are synced to the disk: memory is enough. */
     const char *place =
         access("/dev/shm", W_OK) == 0 ? "/dev/shm/volary-sim-XXXXXX" : "/tmp/volary-sim-XXXXXX";
@@ -514,9 +518,20 @@ struct sim_world *sim_world_new(uint64_t seed, unsigned verbosity)
     for (unsigned i = 0; i < number; i++) {
         if (world->processes[i].disk != NULL) {
             sim_write_ticket(&world->processes[i]);
+            VY_ASSERT(mkdir(world->processes[i].dir, 0700) == 0);
         }
     }
     return world;
+}
+
+static void remove_dirs(const struct sim_process *process)
+{
+    static const char *const suffixes[] = {"", ".incoming", ".outgoing", ".replaced", ".refused"};
+    for (size_t i = 0; process->disk != NULL && i < VY_COUNT_OF(suffixes); i++) {
+        char path[160];
+        (void)snprintf(path, sizeof(path), "%s%s", process->dir, suffixes[i]);
+        vy_ignore(dir_remove(path), "mostly there is none");
+    }
 }
 
 void sim_world_free(struct sim_world *world)
@@ -533,8 +548,9 @@ void sim_world_free(struct sim_world *world)
     }
     for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
         struct sim_process *process = &world->processes[i];
-        store_mem_disk_free(process->disk);
         (void)unlink(process->ticket);
+        remove_dirs(process);
+        store_mem_disk_free(process->disk);
     }
     sim_network_free(world->network);
     (void)rmdir(world->dir);

@@ -30,8 +30,7 @@ struct sim_process;
 struct sim_role_ops {
     const char *name;
     struct vy_err (*start)(struct sim_process *process, void **out_role);
-    struct replica *(*replica)(void *role);                                 /* NULL: it has none */
-    void (*receive)(void *role, uint64_t member_id, struct vy_bytes frame); /* of raft */
+    struct replica *(*replica)(void *role); /* NULL: it has none */
     /* Ends what runs, so that free can follow; `done` from the loop. The process is mute already.
      */
     void (*stop)(void *role, vy_loop_fn done, void *arg);
@@ -53,6 +52,7 @@ struct sim_process {
     char address[SIM_ADDRESS_BYTES]; /* "inproc:shard-1-0" */
     const char *name;                /* in the address, behind the colon */
     char ticket[128];
+    char dir[128]; /* of the database; the store is in memory, snapshots on their way are there */
 
     struct vy_clock clock; /* the world's, with a wall clock of its own */
     int64_t wall_offset_ms;
@@ -87,6 +87,7 @@ struct sim_event {
 
 struct sim_world {
     uint64_t seed;
+    uint64_t log_max_entries; /* of a group's log: who is away longer needs a snapshot */
     uint64_t now_ms;
     uint64_t wall_ms;
     struct vy_clock clock;
