@@ -126,17 +126,26 @@ static void check_matching(struct check *check, struct sim_process *process, uin
     }
 }
 
+/* A snapshot took the place of the log: all up to `base` is as it was committed. */
+static void take_snapshot(struct check *check, const struct sim_process *process,
+                          struct member *member, uint64_t base)
+{
+    struct group *group = &check->groups[process->group];
+    for (uint64_t index = member->applied + 1; index <= base; index++) {
+        *link_at(&member->log, index) = *link_at(&group->committed, index);
+    }
+    check->installs++;
+    sim_say(check->world, "%s has a snapshot of index %llu", process->name,
+            (unsigned long long)base);
+}
+
 /* Takes over what changed on the disk since the last look. */
 static void look_at_log(struct check *check, struct sim_process *process, struct member *member,
                         const struct replica_status *status)
 {
-    struct group *group = &check->groups[process->group];
     const uint64_t base = status->log_first_index - 1;
-    if (base > member->persisted) { /* a snapshot was put in place: all up to there is committed */
-        *link_at(&member->log, base) = *link_at(&group->committed, base);
-        check->installs++;
-        sim_say(check->world, "%s has a snapshot of index %llu", process->name,
-                (unsigned long long)base);
+    if (base > member->applied) {
+        take_snapshot(check, process, member, base);
     }
     uint64_t from = VY_MIN(member->persisted, status->persisted_index);
     while (from >= status->log_first_index) { /* entries that lost an election were replaced */

@@ -285,8 +285,15 @@ static void shard_on_leader(void *arg, bool is_leader)
     service_on_leader(role->service, is_leader);
 }
 
+static void shard_on_installed(void *arg)
+{
+    const struct sim_shard_role *role = arg;
+    service_on_installed(role->service);
+}
+
 static const struct log_listener shard_listener = {.on_event = shard_on_event,
                                                    .on_events_lost = shard_on_events_lost,
+                                                   .on_installed = shard_on_installed,
                                                    .on_leader = shard_on_leader};
 
 static void shard_on_account_change(void *arg, uint64_t account_id, uint64_t epoch)

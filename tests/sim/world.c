@@ -14,8 +14,8 @@
 #define WALL_START_MS 1767225600000ULL /* 2026-01-01 */
 #define START_MS 1000U
 #define LOG_MAX_ENTRIES 24U /* in runs with snapshots */
-#define PING_MS 100U         /* the most eager process; others wait up to eight times as long */
-#define TURNS_MAX 100000U    /* of one loop in one step: more is a livelock */
+#define PING_MS 100U        /* the most eager process; others wait up to eight times as long */
+#define TURNS_MAX 100000U   /* of one loop in one step: more is a livelock */
 
 void (*sim_on_fail)(const struct sim_world *world);
 
