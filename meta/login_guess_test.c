@@ -309,6 +309,28 @@ static void a4_a_new_leader_counts_on(void **state)
     assert_int_equal(guesses(f, &stranger, 10), 10);
 }
 
+/* APP-6: the program at home that still has the main password bans nobody; a stranger who has it
+ * pays, as for any wrong one. */
+static void app6_the_right_password_that_is_not_enough_costs_no_known_network(void **state)
+{
+    struct fixture *f = *state;
+    const struct try home = {.name = "ada@d.test", .ip = "203.0.113.5"};
+    const struct admin_set_sign_in_policy_request policy = {.account = VY_LIT("ada@d.test"),
+                                                            .app_passwords_only = true};
+    struct admin_account account;
+    assert_int_equal(try_login(f, &home, f->generated).result, LOGIN_RESULT_OK);
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "CredentialService", "SetSignInPolicy", &policy, &account)));
+    fake_clock_advance_ms(&f->local->clock, 1); /* so that its record is the newest */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(try_login(f, &home, f->generated).result, LOGIN_RESULT_REFUSED);
+    }
+    expect_record(f, "ada@d.test", "needapp");
+    assert_int_equal(guesses(f, &home, 20), 20); /* the whole budget of the pair is still there */
+    assert_int_equal(try_login(f, &stranger, f->generated).result, LOGIN_RESULT_REFUSED);
+    assert_int_equal(guesses(f, &stranger, 20), 9); /* of ten a minute from there */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +344,7 @@ int main(void)
         GUESS_TEST(trusted_networks_have_no_budget),
         GUESS_TEST(auth2_100000_probes_make_a_bounded_log),
         GUESS_TEST(login4_networks_are_remembered_with_first_last_and_counts),
+        GUESS_TEST(app6_the_right_password_that_is_not_enough_costs_no_known_network),
         GUESS_TEST(a4_a_new_leader_counts_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
