@@ -14,6 +14,8 @@
     X(OLD_TERMS, "old-terms", "a leader commits entries of old terms by counting disks")           \
     X(STALE_READS, "stale-reads", "a leader serves reads without asking for its majority")         \
     X(FORGET_KEYS, "forget-keys", "a command under a known idempotency key is done again")         \
+    X(GUESS_NO, "guess-no", "a group that hears no word on a delivery takes it for refused")       \
+    X(FORGET_TOKENS, "forget-tokens", "a message that its client sends again is stored again")     \
     X(REUSE_UID, "reuse-uid", "the UID of an expunged last message is given out again")
 
 #ifdef VOLARY_PLANT

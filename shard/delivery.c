@@ -166,7 +166,8 @@ static enum shard_code check_target(struct apply *apply, const struct plan *plan
     result->account_id = delivery->account_id;
     const enum shard_code code =
         apply_open_account(apply, delivery->account_id, delivery->account_epoch, &target->account);
-    if (code != SHARD_CODE_DONE) {
+    /* What an earlier attempt has stored is answered to a later one, a newer epoch or not. */
+    if (code != SHARD_CODE_DONE && code != SHARD_CODE_STALE) {
         return code;
     }
     target->is_known = find_held(apply, plan, target, result);
@@ -182,7 +183,7 @@ static enum shard_code check_target(struct apply *apply, const struct plan *plan
         target->is_known = true;
         return SHARD_CODE_DONE;
     }
-    return check_new(apply, plan, index);
+    return code == SHARD_CODE_DONE ? check_new(apply, plan, index) : code;
 }
 
 /* Nothing is stored unless all can be (P2); the outcomes say who refused. */

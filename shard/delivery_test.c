@@ -277,6 +277,19 @@ static void p3_a_retry_into_a_full_mailbox_is_answered(void **state)
     assert_int_equal(account(&holder, ADA).message_count, 1);
 }
 
+/* A frontend asks again under an epoch that is over by now: refused, its client would be told "no"
+ * of what is stored. New mail under that epoch is refused. */
+static void p3_a_newer_epoch_does_not_deny_what_is_stored(void **state)
+{
+    (void)state;
+    deliver(&holder, BOB, 77, 0);
+    fence(2, false);
+    assert_int_equal(deliver(&holder, BOB, 77, 0).code, SHARD_CODE_DONE);
+    assert_int_equal(deliver(&holder, BOB, 78, 0).code, SHARD_CODE_STALE);
+    assert_int_equal(copies(&holder, BOB), 1);
+    assert_int_equal(rows(&holder, SHARD_BODY), 1);
+}
+
 /* P8: an erased account remembers nothing, and is never answered "stored". */
 static void p8_an_erased_account_has_no_tokens(void **state)
 {
@@ -611,6 +624,7 @@ int main(void)
         TEST(p3_a_token_holds_for_its_time_by_the_clock_of_the_entries),
         TEST(p3_one_of_two_recipients_has_it_already),
         TEST(p3_a_retry_into_a_full_mailbox_is_answered),
+        TEST(p3_a_newer_epoch_does_not_deny_what_is_stored),
         TEST(p8_an_erased_account_has_no_tokens),
         TEST(a_held_copy_is_durable_unseen_and_has_its_room),
         TEST(released_it_is_a_message_like_any_other),

@@ -5,6 +5,7 @@
  */
 #include "shard/once.h"
 #include "base/assert.h"
+#include "base/plant.h"
 #include "proto/shard.pb.h"
 #include "replica/idem.h"
 
@@ -92,7 +93,7 @@ enum once_copy once_find_copy(struct apply *apply, uint64_t account_id, struct v
 void once_note_stored(struct apply *apply, struct vy_bytes token,
                       const struct recipient_result *result, uint64_t keep_ms)
 {
-    if (token.len == SHARD_ID_BYTES && keep_ms > 0) {
+    if (token.len == SHARD_ID_BYTES && keep_ms > 0 && !VY_PLANT(FORGET_TOKENS)) {
         const struct once_key key = make_key(result->account_id, token, ONCE_KIND_COPY);
         note_result(apply, &key, result, end_of(apply, keep_ms));
     }

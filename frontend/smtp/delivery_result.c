@@ -162,10 +162,27 @@ static void call_unclear(struct smtp_delivery *d, struct smtp_delivery_call *cal
     }
 }
 
+/* An account that was erased has forgotten what an earlier attempt stored; the others may have it.
+ */
+static bool is_somebody_gone(const struct message_deliver_reply *reply)
+{
+    for (size_t i = 0; i < reply->results_count; i++) {
+        if (reply->results[i].outcome == DELIVER_OUTCOME_NO_ACCOUNT) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Some recipients were refused, so the group stored nothing. */
 static void call_refused(struct smtp_delivery *d, struct smtp_delivery_call *call,
                          const struct message_deliver_reply *reply)
 {
+    if (call->is_in_doubt && is_somebody_gone(reply)) {
+        call_unclear(d, call,
+                     vy_error(VY_CODE_UNKNOWN, "account changed since it may have stored"));
+        return;
+    }
     const size_t gone = take_refusals(d, call, reply);
     if (gone == 0) { /* neither stored nor refused: not an answer */
         call_unclear(d, call, vy_error(VY_CODE_INTERNAL, "delivery reply without results"));

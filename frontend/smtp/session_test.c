@@ -440,6 +440,28 @@ static void a_shard_that_says_no_early_lets_the_rest_of_the_message_pass(void **
     smtp_driver_deinit(&d);
 }
 
+/* P3: it may have been stored before the account changed; "no" might be a lie, to any recipient. */
+static void a_doubt_is_not_ended_by_an_account_that_changed(void **state)
+{
+    (void)state;
+    static const enum smtp_service services[] = {SMTP_SERVICE_MX, SMTP_SERVICE_LMTP};
+    for (size_t i = 0; i < 2; i++) {
+        struct smtp_driver d;
+        begin(&d, services[i]);
+        smtp_driver_say(&d, "MAIL FROM:<a@b.example>\r\nRCPT TO:<gone@dev.test>\r\n"
+                            "RCPT TO:<two@dev.test>\r\nDATA\r\n");
+        (void)smtp_driver_heard(&d);
+        d.failures = 1;
+        d.failure_code = VY_CODE_UNKNOWN;
+        smtp_driver_say(&d, "x\r\n.\r\n");
+        smtp_driver_pass(&d, 2000);
+        assert_true(d.is_closed);
+        assert_silent(&d);
+        assert_string_equal(d.last_event, "smtp.delivery.unknown");
+        smtp_driver_deinit(&d);
+    }
+}
+
 /* The buffer fills while a call waits to be made again: what it has sent before must stay. */
 static void a_call_that_pauses_needs_the_whole_message_again(void **state)
 {
@@ -970,6 +992,7 @@ int main(void)
         cmocka_unit_test(what_was_certainly_not_stored_is_answered_for_now),
         cmocka_unit_test(a_shard_that_says_no_early_lets_the_rest_of_the_message_pass),
         cmocka_unit_test(p1_without_a_map_no_recipient_is_accepted),
+        cmocka_unit_test(a_doubt_is_not_ended_by_an_account_that_changed),
         cmocka_unit_test(a_call_that_pauses_needs_the_whole_message_again),
         cmocka_unit_test(one_group_that_cannot_and_none_stores),
         cmocka_unit_test(mixed_results_of_groups_have_one_answer),

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/codec.h"
 #include "replica/log.h"
+#include "shard/keys.h"
 #include "tests/sim/roles.h"
 #include <stdlib.h>
 #include <string.h>
@@ -312,6 +313,30 @@ bool check_is_settled(struct check *check)
         }
         replica_get_status(sim_replica(process), &status);
         if (status.applied_index != group->committed_last) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool holds_copies(const struct sim_process *process)
+{
+    const struct store_range all = {.from = {.data = NULL}};
+    struct store_iter *iter = NULL;
+    const struct vy_err err = store_iter_new(store_newest(replica_store(sim_replica(process))),
+                                             shard_store_family(SHARD_HELD), &all, &iter);
+    SIM_CHECK(process->world, !vy_failed(err), "%s: what is held cannot be read", process->name);
+    const bool found = iter->is_valid;
+    store_iter_free(iter);
+    return found;
+}
+
+bool check_holds_nothing(struct check *check)
+{
+    for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
+        struct sim_process *process = &check->world->processes[i];
+        if (process->ops == &sim_role_shard &&
+            (sim_replica(process) == NULL || holds_copies(process))) {
             return false;
         }
     }

@@ -15,5 +15,7 @@ void check_free(struct check *check);
 void check_step(struct check *check, struct sim_process *process);
 /* Nothing is on its way any more: every member of every group is at the same index. */
 bool check_is_settled(struct check *check);
+/* No group holds a copy whose delivery is open. */
+bool check_holds_nothing(struct check *check);
 uint64_t check_leaders(const struct check *check);  /* seen in all terms of all groups */
 uint64_t check_installs(const struct check *check); /* of snapshots */

@@ -220,6 +220,56 @@ void ledger_check_moves(struct ledger *ledger, unsigned number)
     }
 }
 
+/* Longer than a group holds a copy before it asks, and takes to be answered. */
+#define FENCE_MATTERS_MS 30000U
+
+void ledger_note_fence(struct ledger *ledger, unsigned number)
+{
+    struct ledger_account *account = &ledger->accounts[number];
+    SIM_CHECK(ledger->world, account->fence_count < LEDGER_FENCES_MAX, "more fences than room");
+    account->fenced_ms[account->fence_count++] = ledger->world->now_ms;
+}
+
+/* Fenced while a group may have held its copy. */
+static bool was_fenced(const struct ledger_account *account, const struct ledger_delivery *delivery)
+{
+    for (size_t i = 0; i < account->fence_count; i++) {
+        if (account->fenced_ms[i] + FENCE_MATTERS_MS >= delivery->began_ms &&
+            account->fenced_ms[i] <= delivery->ended_ms + FENCE_MATTERS_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_delivery(struct ledger *ledger, uint32_t token)
+{
+    const struct ledger_delivery *delivery = &ledger->deliveries[token];
+    unsigned with = LEDGER_ACCOUNTS;
+    unsigned without = LEDGER_ACCOUNTS;
+    for (unsigned i = 0; i < LEDGER_ACCOUNTS; i++) {
+        const struct ledger_message *message = &ledger->accounts[i].messages[token];
+        if (((delivery->recipients >> i) & 1U) == 0 || was_fenced(&ledger->accounts[i], delivery)) {
+            continue;
+        }
+        if (message->inbox_count > 0 || message->removal_tried_at != 0) {
+            with = i;
+        } else {
+            without = i;
+        }
+    }
+    SIM_CHECK(ledger->world, with == LEDGER_ACCOUNTS || without == LEDGER_ACCOUNTS,
+              "token %u was sent to user%u and user%u, and only user%u has it", token, with,
+              without, with);
+}
+
+void ledger_check_whole(struct ledger *ledger)
+{
+    for (uint32_t token = 1; token < ledger->next_token; token++) {
+        check_delivery(ledger, token);
+    }
+}
+
 void ledger_begin(struct ledger *ledger, unsigned account, enum ledger_box box,
                   struct ledger_listing *out)
 {

@@ -6,13 +6,14 @@
  * (a counter), so that a read is held against what was promised before it began.
  *
  * Each message carries a token; a token is stored at most once in an account's INBOX, whatever was
- * retried inside the cluster. Copies of it may lie in the second mailbox.
+ * retried, inside the cluster or by its client. Copies of it may lie in the second mailbox.
  */
 #include "tests/sim/world.h"
 
 #define LEDGER_ACCOUNTS 6U
 #define LEDGER_TOKENS_MAX 1024U
 #define LEDGER_PASSWORD_BYTES 64U
+#define LEDGER_FENCES_MAX 256U
 
 enum ledger_box { LEDGER_INBOX, LEDGER_COPIES, LEDGER_BOX_COUNT };
 enum ledger_flag { LEDGER_SEEN, LEDGER_FLAGGED, LEDGER_ANSWERED, LEDGER_FLAG_COUNT };
@@ -21,7 +22,8 @@ extern const char *const ledger_boxes[LEDGER_BOX_COUNT];  /* "INBOX", "Copies" *
 
 /* Moments: 0 never. */
 struct ledger_message {
-    bool may_exist; /* a store was tried */
+    bool may_exist;        /* a store was tried, and not refused */
+    bool may_have_existed; /* before the attempt that runs */
     uint64_t stored_at;
     uint64_t removal_tried_at; /* expunge or move */
     uint64_t removed_at;
@@ -52,13 +54,22 @@ struct ledger_account {
     char old_password[LEDGER_PASSWORD_BYTES]; /* revoked; empty: none */
     uint64_t password_at;                     /* the change was acknowledged */
     bool is_password_changing;
+    uint64_t fenced_ms[LEDGER_FENCES_MAX]; /* virtual: its epoch may have changed then */
+    size_t fence_count;
     struct ledger_mailbox boxes[LEDGER_BOX_COUNT];
     struct ledger_message messages[LEDGER_TOKENS_MAX];
+};
+/* What was sent by SMTP, where all recipients have it or none (P2). Times are virtual. */
+struct ledger_delivery {
+    uint32_t recipients; /* bits: numbers of accounts; 0: not by SMTP */
+    uint64_t began_ms;
+    uint64_t ended_ms; /* of its last attempt */
 };
 struct ledger {
     struct sim_world *world;
     uint64_t moment;
     uint32_t next_token; /* from 1 */
+    struct ledger_delivery deliveries[LEDGER_TOKENS_MAX];
     struct ledger_account accounts[LEDGER_ACCOUNTS];
 };
 
@@ -102,6 +113,11 @@ void ledger_parse(struct ledger *ledger, const char *select, const char *fetch,
 void ledger_check(struct ledger *ledger, const struct ledger_listing *listing);
 /* At the end, behind listings of both mailboxes: what was moved away arrived. */
 void ledger_check_moves(struct ledger *ledger, unsigned account);
+/* At the end, behind listings of all of them: no message is with some of its recipients only. */
+void ledger_check_whole(struct ledger *ledger);
+/* The account's password is being changed, or it is being deleted: a copy that a group holds for it
+ * goes (docs/decisions/0007-one-decision.md). */
+void ledger_note_fence(struct ledger *ledger, unsigned account);
 /* The facts of a mailbox that an answer tells: APPENDUID and the like. */
 void ledger_check_uid(struct ledger *ledger, unsigned account, enum ledger_box box,
                       uint64_t uidvalidity, uint64_t uid, uint64_t uid_max_before);

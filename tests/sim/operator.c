@@ -241,6 +241,7 @@ static void password_changed(struct operator* self, struct vy_err err, const voi
     copy_text(account->password, sizeof(account->password), changed->password);
     account->password_at = ledger_now(self->ledger);
     account->is_password_changing = false;
+    ledger_note_fence(self->ledger, account->number);
 }
 
 void operator_change_password(struct operator* self, unsigned account)
@@ -249,6 +250,7 @@ void operator_change_password(struct operator* self, unsigned account)
     const struct admin_set_password_request request = {
         .account = vy_cstr(self->ledger->accounts[account].address), .write = write_options(self)};
     self->ledger->accounts[account].is_password_changing = true;
+    ledger_note_fence(self->ledger, account);
     call(self, "AccountService", "SetPassword", &request, password_changed);
 }
 

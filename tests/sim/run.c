@@ -122,6 +122,11 @@ static bool is_settled(struct run *run)
     return check_is_settled(run->check);
 }
 
+static bool is_decided(struct run *run)
+{
+    return check_holds_nothing(run->check);
+}
+
 static void list(struct run *run, unsigned account, enum ledger_box box)
 {
     const uint64_t reads = run->workload->reads;
@@ -140,12 +145,15 @@ static void finish(struct run *run)
     run->operator->is_stopping = true;
     SIM_CHECK(run->world, run_until(run, is_idle, SETTLE_MS),
               "somebody still waits for an answer after the faults");
+    SIM_CHECK(run->world, run_until(run, is_decided, SETTLE_MS),
+              "a group still holds copies of deliveries that are over");
     for (unsigned i = 0; i < LEDGER_ACCOUNTS; i++) {
         for (unsigned box = 0; box < LEDGER_BOX_COUNT; box++) {
             list(run, i, (enum ledger_box)box);
         }
         ledger_check_moves(run->ledger, i);
     }
+    ledger_check_whole(run->ledger);
     SIM_CHECK(run->world, run_until(run, is_settled, SETTLE_MS),
               "members stay behind after the faults");
 }

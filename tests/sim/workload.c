@@ -14,6 +14,7 @@
 #define READ_ROUNDS_MAX 5U
 #define THINK_MS 80U
 #define AWAY_MS 200U /* nobody was there: not at once again */
+#define AGAIN_PERMILLE 800U
 
 struct workload_op {
     const char *name;
@@ -96,16 +97,37 @@ static void choose_recipients(struct workload_user *user)
     }
 }
 
-static bool deliver_begin(struct workload_user *user)
+/* A new message, or the one before once more. False: there are no tokens left. */
+static bool choose_delivery(struct workload_user *user)
 {
-    struct client *client = &user->client;
     struct ledger *ledger = user->workload->ledger;
-    struct vy_buf body;
+    if (user->wants_again) {
+        user->wants_again = false;
+        return true;
+    }
     if (ledger->next_token == LEDGER_TOKENS_MAX) {
         return false;
     }
     user->token = ledger->next_token++;
     choose_recipients(user);
+    vy_buf_reset(&user->body);
+    write_message(user->workload->world, user->token, &user->body);
+    vy_buf_append_cstr(&user->body, ".\r\n");
+    struct ledger_delivery *delivery = &ledger->deliveries[user->token];
+    delivery->began_ms = user->workload->world->now_ms;
+    for (unsigned i = 0; i < user->recipient_count && !user->is_lmtp; i++) {
+        delivery->recipients |= 1U << user->recipients[i];
+    }
+    return true;
+}
+
+static bool deliver_begin(struct workload_user *user)
+{
+    struct client *client = &user->client;
+    struct ledger *ledger = user->workload->ledger;
+    if (!choose_delivery(user)) {
+        return false;
+    }
     client_script(client, CLIENT_WAIT_SMTP);
     (void)client_say(client, "%s client.test\r\n", user->is_lmtp ? "LHLO" : "EHLO");
     (void)client_say(client, "MAIL FROM:<a@else.test>\r\n");
@@ -113,13 +135,14 @@ static bool deliver_begin(struct workload_user *user)
         (void)client_say(client, "RCPT TO:<%s>\r\n", ledger->accounts[user->recipients[i]].address);
     }
     (void)client_say(client, "DATA\r\n");
-    vy_buf_init(&body, 2U * LARGE_BODY_BYTES);
-    write_message(user->workload->world, user->token, &body);
-    vy_buf_append_cstr(&body, ".\r\n");
     user->body_step = client->count;
-    struct client_step *step = client_say_bytes(client, vy_buf_bytes(&body));
+    struct client_step *step = client_say_bytes(client, vy_buf_bytes(&user->body));
     step->replies = user->is_lmtp ? user->recipient_count : 1;
-    vy_buf_deinit(&body);
+    for (unsigned i = 0; i < user->recipient_count; i++) {
+        struct ledger_message *message =
+            &ledger->accounts[user->recipients[i]].messages[user->token];
+        message->may_have_existed = message->may_exist; /* by an earlier attempt */
+    }
     mark_sent(user);
     return true;
 }
@@ -152,15 +175,22 @@ static void deliver_end(struct workload_user *user, enum client_end end)
 {
     struct ledger *ledger = user->workload->ledger;
     const bool is_sent = end != CLIENT_AWAY && was_said(user, user->body_step);
+    unsigned left = 0;
     for (unsigned i = 0; i < user->recipient_count; i++) {
-        struct ledger_message *message =
-            &ledger->accounts[user->recipients[i]].messages[user->token];
+        const unsigned account = user->recipients[i];
+        struct ledger_message *message = &ledger->accounts[account].messages[user->token];
         const unsigned code = is_sent ? reply_code(user, user->is_lmtp ? i : 0) : 0;
-        message->may_exist = is_sent;
+        /* P3: a refusal leaves nothing, but for what an earlier attempt may have left. */
+        message->may_exist = message->may_have_existed || (is_sent && code < 400);
         if (code == 250) {
             message->stored_at = ledger_now(ledger);
+        } else {
+            user->recipients[left++] = account;
         }
     }
+    ledger->deliveries[user->token].ended_ms = user->workload->world->now_ms;
+    user->recipient_count = left;
+    user->wants_again = left > 0 && sim_chance(user->workload->world, AGAIN_PERMILLE);
     user->workload->done += end == CLIENT_DONE;
 }
 
@@ -442,10 +472,12 @@ static void make_box_end(struct workload_user *user, enum client_end end)
 
 /* ---- who does what ---- */
 
+#define OP_WEIGHTS 106U
+enum { OP_SMTP, OP_LMTP };
 /* clang-format off */
 static const struct workload_op ops[] = {
-    { "deliver", 24, smtp_begin,    deliver_end, SIM_PORT_SMTP },
-    { "lmtp",    12, lmtp_begin,    deliver_end, SIM_PORT_LMTP },
+    [OP_SMTP] = { "deliver", 24, smtp_begin, deliver_end, SIM_PORT_SMTP },
+    [OP_LMTP] = { "lmtp",    12, lmtp_begin, deliver_end, SIM_PORT_LMTP },
     { "append",  16, append_begin,  append_end,  SIM_PORT_IMAP },
     { "store",   12, store_begin,   store_end,   SIM_PORT_IMAP },
     { "expunge",  6, expunge_begin, expunge_end, SIM_PORT_IMAP },
@@ -485,6 +517,20 @@ static void begin(struct workload_user *user, const struct workload_op *op)
     client_run(&user->client, frontend, op->port, on_end, user);
 }
 
+static const struct workload_op *choose_op(struct workload_user *user)
+{
+    if (user->wants_again) {
+        return &ops[user->is_lmtp ? OP_LMTP : OP_SMTP];
+    }
+    uint64_t at = sim_random(user->workload->world, OP_WEIGHTS);
+    const struct workload_op *op = ops;
+    while (at >= op->weight) {
+        at -= op->weight;
+        op++;
+    }
+    return op;
+}
+
 static void on_turn(void *arg)
 {
     struct workload_user *user = arg;
@@ -494,12 +540,7 @@ static void on_turn(void *arg)
     }
     if (user->op == NULL && !workload->is_stopping &&
         workload->world->now_ms >= user->rests_until_ms) {
-        uint64_t at = sim_random(workload->world, 106);
-        const struct workload_op *op = ops;
-        while (at >= op->weight) {
-            at -= op->weight;
-            op++;
-        }
+        const struct workload_op *op = choose_op(user);
         if (op->begin(user)) {
             begin(user, op);
         }
@@ -538,6 +579,7 @@ struct workload *workload_new(struct sim_world *world, struct ledger *ledger)
     for (unsigned i = 0; i < WORKLOAD_USERS; i++) {
         workload->users[i].workload = workload;
         client_init(&workload->users[i].client, world, i);
+        vy_buf_init(&workload->users[i].body, 2U * LARGE_BODY_BYTES);
     }
     return workload;
 }
@@ -546,6 +588,7 @@ void workload_free(struct workload *workload)
 {
     for (unsigned i = 0; i < WORKLOAD_USERS; i++) {
         client_deinit(&workload->users[i].client);
+        vy_buf_deinit(&workload->users[i].body);
     }
     free(workload);
 }

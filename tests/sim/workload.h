@@ -23,6 +23,8 @@ struct workload_user {
     uint32_t token;
     enum ledger_flag flag;
     bool is_lmtp;
+    bool wants_again;   /* the delivery: as a mail server, under the same Message-ID */
+    struct vy_buf body; /* of the delivery */
     unsigned recipients[WORKLOAD_RECIPIENTS_MAX];
     unsigned recipient_count;
     unsigned body_step; /* of the script: from there on it may have happened */
