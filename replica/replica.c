@@ -269,6 +269,8 @@ static struct vy_err take_config(struct replica *replica, const struct replica_c
     own->log_max_bytes = own->log_max_bytes == 0 ? LOG_MAX_BYTES : own->log_max_bytes;
     own->snapshot_bytes_per_s =
         own->snapshot_bytes_per_s == 0 ? SNAPSHOT_BYTES_PER_S : own->snapshot_bytes_per_s;
+    own->log_keep_entries = VY_MAX(VY_MIN(own->log_keep_entries, own->log_max_entries / 2), 1U);
+    own->log_keep_bytes = VY_MAX(VY_MIN(own->log_keep_bytes, own->log_max_bytes / 2), 1U);
     log_spans_init(&replica->spans, own->log_keep_entries, own->log_keep_bytes,
                    own->log_max_entries, own->log_max_bytes);
     replica->log = config->log == NULL ? silent : *config->log;

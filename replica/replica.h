@@ -153,7 +153,8 @@ struct replica_config {
     uint64_t queue_bytes_max;      /* proposals accepted and not yet answered; 0: 16 MiB */
     uint64_t inflight_bytes_max;   /* proposals in the log and not yet committed; 0: 4 MiB */
     uint64_t tail_bytes_max;       /* of the log kept in memory; 0: 8 MiB */
-    uint64_t log_keep_entries;     /* of the log on disk that stay when it is cut; 0: 4096 */
+    uint64_t log_keep_entries;     /* of the log on disk that stay when it is cut, at most half its
+                                      maximum; 0: 4096 */
     uint64_t log_keep_bytes;       /* the same in bytes, whichever is less; 0: 8 MiB */
     uint64_t log_max_entries;      /* of the log on disk; beyond, no member is waited for; 0: 1 M */
     uint64_t log_max_bytes;        /* the same in bytes, payloads not counted; 0: 256 MiB */
