@@ -19,6 +19,8 @@ volary_test(replica_rocks_test SOURCES replica_rocks_test.c LINK replica_testlib
 volary_test(replica_expel_test SOURCES expel_test.c LINK replica_testlib)
 volary_test(replica_sim_test SOURCES replica_sim_test.c LINK replica_testlib LABELS sim)
 volary_test(replica_snapshot_test SOURCES snapshot_test.c LINK replica_testlib)
+volary_test(replica_install_test SOURCES install_test.c LINK replica_testlib)
 volary_program(replica_bench SOURCES ${CMAKE_SOURCE_DIR}/bench/replica_bench.c LINK replica)
 volary_fuzzer(fuzz_replica_frame SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replica_frame.c LINK replica)
 volary_fuzzer(fuzz_replica_core SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replica_core.c LINK replica)
+volary_fuzzer(fuzz_replica_snapshot SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_replica_snapshot.c LINK replica)

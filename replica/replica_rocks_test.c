@@ -5,7 +5,10 @@
  */
 #include "base/assert.h"
 #include "replica/check.h"
+#include "replica/dir.h"
+#include "replica/install.h"
 #include "replica/replica_fixture.h"
+#include "replica/replica_private.h"
 #include "tests/lib/test.h"
 #include <ftw.h>
 #include <signal.h>
@@ -292,6 +295,102 @@ static void a_check_waits_for_no_process_and_makes_nothing(void **state)
     assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+/* ---- a snapshot becomes a member's own ---- */
+
+static struct vy_err open_kv(const char *dir, struct store **out)
+{
+    struct kv_fsm fsm;
+    struct store_family families[STORE_FAMILIES_MAX];
+    size_t count = 0;
+    kv_init(&fsm);
+    assert_false(vy_failed(identity_list_families(&fsm.base, families, &count)));
+    const struct store_options options = {
+        .dir = dir, .families = families, .family_count = count, .must_exist = true};
+    return store_rocks_open(&options, out);
+}
+
+/* A checkpoint of the database at `dir`, where one arrives that is to replace it. */
+static void stage_checkpoint(const char *dir)
+{
+    char path[INSTALL_PATH_BYTES_MAX];
+    struct store *store = NULL;
+    assert_false(vy_failed(open_kv(dir, &store)));
+    assert_false(vy_failed(install_path(dir, INSTALL_INCOMING, path)));
+    assert_false(vy_failed(dir_make(path)));
+    assert_false(vy_failed(install_path(dir, INSTALL_INCOMING_DB, path)));
+    assert_false(vy_failed(store_checkpoint(store, path)));
+    store_close(store);
+}
+
+static struct install_note note_of(const char *dir)
+{
+    struct install_note note = {.term = 40, .voted_for = 9, .index = 1};
+    struct store *store = NULL;
+    bool is_found = false;
+    assert_false(vy_failed(open_kv(dir, &store)));
+    assert_false(vy_failed(identity_read(store_newest(store), &note.identity, &is_found)));
+    assert_true(is_found);
+    store_close(store);
+    note.identity.incarnation = 70;
+    return note;
+}
+
+/* P4, P10: with its own term and vote, and with nothing of the sender's log. The WAL is part of the
+ * checkpoint: nothing was flushed. */
+static void a_checkpoint_becomes_a_members_own(void **state)
+{
+    (void)state;
+    char dir[] = "/dev/shm/volary-rocks-XXXXXX";
+    char path[INSTALL_PATH_BYTES_MAX];
+    struct store *store = NULL;
+    struct log_loaded loaded;
+    struct log_spans spans;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(run(dir, 0, 300, -1), 300);
+    stage_checkpoint(dir);
+    struct install_note note = note_of(dir);
+    assert_int_equal(run(dir, 300, 400, -1), 400); /* the old one goes on; it will be replaced */
+    assert_false(vy_failed(install_write_note(dir, &note)));
+    assert_int_equal(run(dir, 300, 301, -1), 301); /* a start: the swap happens before it */
+    assert_false(vy_failed(open_kv(dir, &store)));
+    log_spans_init(&spans, 1, 1, 1, 1);
+    assert_false(vy_failed(log_load(store_newest(store), &spans, &loaded)));
+    assert_true(loaded.term >= 40);       /* its own, not the sender's */
+    assert_true(loaded.base.index >= 10); /* the sender's log is gone */
+    assert_in_range(loaded.row_count, 1, 5);
+    log_loaded_deinit(&loaded);
+    store_close(store);
+    assert_false(vy_failed(install_path(dir, ".replaced", path)));
+    assert_false(dir_exists(path));
+    assert_false(vy_failed(dir_remove(dir)));
+}
+
+/* A file is missing: RocksDB refuses it, and the old state comes back. */
+static void a_useless_checkpoint_gives_way_to_the_old_state(void **state)
+{
+    (void)state;
+    char dir[] = "/dev/shm/volary-rocks-XXXXXX";
+    char path[INSTALL_PATH_BYTES_MAX];
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(run(dir, 0, 50, -1), 50);
+    stage_checkpoint(dir);
+    struct install_note note = note_of(dir);
+    assert_false(vy_failed(install_path(dir, INSTALL_INCOMING_DB "/CURRENT", path)));
+    assert_int_equal(unlink(path), 0);
+    assert_false(vy_failed(install_write_note(dir, &note)));
+    assert_int_equal(run(dir, 50, 60, -1), 60);
+    note.index = 1000000; /* promised more than there is */
+    stage_checkpoint(dir);
+    assert_false(vy_failed(install_write_note(dir, &note)));
+    assert_int_equal(run(dir, 60, 70, -1), 70);
+    note.identity.group_id++; /* of another group */
+    note.index = 1;
+    stage_checkpoint(dir);
+    assert_false(vy_failed(install_write_note(dir, &note)));
+    assert_int_equal(run(dir, 70, 80, -1), 80);
+    assert_false(vy_failed(dir_remove(dir)));
+}
+
 int main(int argc, char **argv)
 {
     uint64_t first = 0;
@@ -307,6 +406,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_kill_loses_nothing_acknowledged),
         cmocka_unit_test(p4_a_check_finds_a_flipped_bit),
         cmocka_unit_test(a_check_waits_for_no_process_and_makes_nothing),
+        cmocka_unit_test(a_checkpoint_becomes_a_members_own),
+        cmocka_unit_test(a_useless_checkpoint_gives_way_to_the_old_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
