@@ -6,6 +6,7 @@
 
 #define LOOK_MS 50U       /* between looks at the log, and at old files */
 #define CUT_WAIT_MS 2000U /* then the tables are rewritten although the log is not cut */
+#define WATCH_MS 5000U    /* between looks whether a snapshot was installed */
 #define RETRY_MS 5000U    /* after a pass that failed */
 #define RANGES_MAX 16U    /* more subjects in a pass: whole tables are rewritten */
 #define PASS_MAX 1024U    /* subjects of one pass */
@@ -23,7 +24,7 @@ enum pass_step { PASS_REWRITE, PASS_SETTLE };
 /* One pass. Outlives the expeller when the loop ends first. */
 struct expel_pass {
     struct expeller *owner; /* NULL: gone */
-    struct store *store;    /* borrowed */
+    struct store *store;    /* borrowed; pinned while a worker has it */
     const struct expeller_config *config;
     enum pass_step step;
     bool is_submitted; /* its end is posted, or will be */
@@ -33,12 +34,16 @@ struct expel_pass {
     size_t dead_files;
     struct vy_err err;
     uint64_t began_ms;
+    uint64_t rewritten_ms; /* 0: not yet */
+    uint64_t installed;    /* snapshots, when the work began */
 };
 
 struct expeller {
     struct expeller_config config;
     struct vy_workers *own_workers; /* owned; NULL: the config's */
     struct vy_timer *timer;         /* owned; runs while something waits */
+    struct vy_timer *watch;         /* owned; is it still the same database? */
+    uint64_t installed;             /* snapshots, when `done` was last true */
     struct expel_subject waiting[EXPEL_SUBJECTS_MAX];
     size_t waiting_count;
     struct expel_pass *pass; /* owned; NULL: none runs */
@@ -106,6 +111,13 @@ static uint64_t now_ms(const struct expeller *expeller)
     return vy_loop_now_ms(expeller->config.loop);
 }
 
+static uint64_t snapshots_installed(const struct expeller *expeller)
+{
+    struct replica_status status;
+    replica_get_status(expeller->config.replica, &status);
+    return status.snapshot.received;
+}
+
 static struct expel_subject *find_waiting(struct expeller *expeller, uint64_t id)
 {
     for (size_t i = 0; i < expeller->waiting_count; i++) {
@@ -156,7 +168,14 @@ static void pass_on_worked(void *arg)
         free(pass);
         return;
     }
-    if (!vy_failed(pass->err) && pass->dead_files > 0) {
+    store_unpin(pass->store);
+    if (pass->rewritten_ms == 0) {
+        pass->rewritten_ms = now_ms(expeller);
+    }
+    /* Old files are gone, and so are copies that were made of them for other members. */
+    if (!vy_failed(pass->err) &&
+        (pass->dead_files > 0 ||
+         !replica_has_no_copy_before(expeller->config.replica, pass->rewritten_ms))) {
         pass->step = PASS_SETTLE;
         vy_timer_start(expeller->timer, LOOK_MS);
         return;
@@ -173,14 +192,30 @@ static void pass_on_worked(void *arg)
     look(expeller);
 }
 
+/* A snapshot that was installed meanwhile is another database: all from the front. */
+static void pass_take_store(struct expeller *expeller)
+{
+    struct expel_pass *pass = expeller->pass;
+    const uint64_t installed = snapshots_installed(expeller);
+    if (installed != pass->installed) {
+        pass->step = PASS_REWRITE;
+        pass->rewritten_ms = 0;
+    }
+    pass->installed = installed;
+    pass->store = replica_store(expeller->config.replica);
+    store_pin(pass->store);
+}
+
 static void pass_submit(struct expeller *expeller)
 {
+    pass_take_store(expeller);
     struct vy_workers *workers =
         expeller->own_workers != NULL ? expeller->own_workers : expeller->config.workers;
     const struct vy_err err = vy_workers_submit(workers, expeller->config.loop, pass_on_worker,
                                                 pass_on_worked, expeller->pass);
     expeller->pass->is_submitted = !vy_failed(err);
     if (vy_failed(err)) {
+        store_unpin(expeller->pass->store);
         vy_timer_start(expeller->timer, LOOK_MS); /* the workers are busy */
     }
 }
@@ -209,7 +244,6 @@ static void pass_begin(struct expeller *expeller)
         return;
     }
     pass->owner = expeller;
-    pass->store = replica_store(expeller->config.replica);
     pass->config = &expeller->config;
     pass->began_ms = now_ms(expeller);
     expeller->pass = pass;
@@ -235,9 +269,39 @@ static void look(void *arg)
     pass_begin(expeller);
 }
 
-void expeller_ask(struct expeller *expeller, uint64_t subject, struct expel_report *out)
+static void wait_for(struct expeller *expeller, uint64_t subject)
 {
     struct replica_status status;
+    replica_get_status(expeller->config.replica, &status);
+    expeller->waiting[expeller->waiting_count++] = (struct expel_subject){
+        .id = subject, .behind = status.applied_index, .asked_ms = now_ms(expeller)};
+    replica_cut_behind(expeller->config.replica, status.applied_index);
+    if (expeller->pass == NULL) {
+        vy_timer_start(expeller->timer, 0);
+    }
+}
+
+/* Files of a snapshot that was installed come from a member that may not have been clean. */
+static void on_watch(void *arg)
+{
+    struct expeller *expeller = arg;
+    const uint64_t installed = snapshots_installed(expeller);
+    const size_t count = VY_MIN(expeller->done_count, (size_t)DONE_MAX);
+    vy_timer_start(expeller->watch, WATCH_MS);
+    if (installed == expeller->installed) {
+        return;
+    }
+    expeller->installed = installed;
+    expeller->done_count = 0;
+    for (size_t i = 0; i < count && expeller->waiting_count < EXPEL_SUBJECTS_MAX; i++) {
+        if (find_waiting(expeller, expeller->done[i]) == NULL) {
+            wait_for(expeller, expeller->done[i]);
+        }
+    }
+}
+
+void expeller_ask(struct expeller *expeller, uint64_t subject, struct expel_report *out)
+{
     const struct expel_subject *known = find_waiting(expeller, subject);
     *out = (struct expel_report){.is_rewritten = known != NULL && known->is_rewritten};
     if (known != NULL) {
@@ -250,13 +314,7 @@ void expeller_ask(struct expeller *expeller, uint64_t subject, struct expel_repo
     if (expeller->waiting_count == EXPEL_SUBJECTS_MAX) {
         return;
     }
-    replica_get_status(expeller->config.replica, &status);
-    expeller->waiting[expeller->waiting_count++] = (struct expel_subject){
-        .id = subject, .behind = status.applied_index, .asked_ms = now_ms(expeller)};
-    replica_cut_behind(expeller->config.replica, status.applied_index);
-    if (expeller->pass == NULL) {
-        vy_timer_start(expeller->timer, 0);
-    }
+    wait_for(expeller, subject);
 }
 
 /* ---- life ---- */
@@ -269,8 +327,10 @@ struct vy_err expeller_new(const struct expeller_config *config, struct expeller
     }
     expeller->config = *config;
     expeller->timer = vy_timer_new(config->loop, look, expeller);
-    struct vy_err err =
-        expeller->timer == NULL ? vy_error(VY_CODE_NOMEM, "timer of the expeller") : vy_ok();
+    expeller->watch = vy_timer_new(config->loop, on_watch, expeller);
+    struct vy_err err = expeller->timer == NULL || expeller->watch == NULL
+                            ? vy_error(VY_CODE_NOMEM, "timer of the expeller")
+                            : vy_ok();
     if (!vy_failed(err) && config->workers == NULL) {
         err = vy_workers_new(1, 4, &expeller->own_workers);
     }
@@ -278,6 +338,7 @@ struct vy_err expeller_new(const struct expeller_config *config, struct expeller
         expeller_free(expeller);
         return err;
     }
+    vy_timer_start(expeller->watch, WATCH_MS);
     *out = expeller;
     return vy_ok();
 }
@@ -289,7 +350,9 @@ void expeller_free(struct expeller *expeller)
     }
     vy_workers_free(expeller->own_workers);
     vy_timer_free(expeller->timer);
+    vy_timer_free(expeller->watch);
     if (expeller->pass != NULL && expeller->pass->is_submitted) {
+        store_unpin(expeller->pass->store);
         expeller->pass->owner = NULL; /* the loop still has the post of its end */
     } else {
         free(expeller->pass);

@@ -183,6 +183,9 @@ void replica_stop(struct replica *replica, vy_loop_fn done, void *arg);
 /* Cuts the log up to `index` as soon as that is safe, and leaves no tail there: for what must not
  * stay in a log (P8). Forgotten when the process ends. */
 void replica_cut_behind(struct replica *replica, uint64_t index);
+/* Beside the database there is no copy of its files, whole or in part, that was begun before this
+ * moment (monotonic): of snapshots that are sent, or came. */
+bool replica_has_no_copy_before(const struct replica *replica, uint64_t moment_ms);
 /* The log on disk begins behind `index`. */
 bool replica_is_cut_behind(const struct replica *replica, uint64_t index);
 /* After replica_stop is done, or never started. All snapshots must have been freed. NULL is

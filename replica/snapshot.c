@@ -242,3 +242,11 @@ void snapshots_deinit(struct replica *replica)
     free(snapshots);
     replica->snapshots = NULL;
 }
+
+bool replica_has_no_copy_before(const struct replica *replica, uint64_t moment_ms)
+{
+    const struct snapshots *snapshots = replica->snapshots;
+    return snapshots == NULL ||
+           (!snapshots->is_leftover && (snapshots->source.state == SNAPSHOT_SOURCE_NONE ||
+                                        snapshots->source.begun_ms > moment_ms));
+}

@@ -39,6 +39,7 @@ struct snapshot_source {
     struct snapshot_manifest manifest;
     struct vy_buf list; /* the manifest's bytes */
     char dir[INSTALL_PATH_BYTES_MAX];
+    uint64_t begun_ms; /* it holds nothing newer, and what was there then */
     uint64_t used_ms;
     uint64_t retry_ms; /* after a failure: not before */
 };

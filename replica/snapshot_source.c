@@ -249,6 +249,7 @@ void source_make(struct replica *replica)
         return;
     }
     source->state = SNAPSHOT_SOURCE_MAKING;
+    source->begun_ms = replica_now_ms(replica);
     source->offer = (struct snapshot_offer){.index = index, .term = term};
 }
 
