@@ -90,6 +90,7 @@ static struct vy_err take_map(struct route *route, struct vy_bytes reply)
             err = take_slots(route, &arena, &map);
         }
         if (!vy_failed(err)) {
+            meta_members_note(&route->meta_members, &map);
             route->epoch = map.epoch;
             vy_log(route->rpc->log, VY_LOG_INFO, "frontend.map.loaded",
                    VY_U64("map.epoch", map.epoch), VY_U64("map.groups", map.groups_count));
@@ -125,8 +126,23 @@ static void route_on_map(void *arg, const struct rpc_status *status, struct vy_b
 
 static const struct rpc_call_events map_events = {.on_end = route_on_map};
 
+/* Here no call of meta's groups is on the stack. */
+static void take_meta(struct route *route)
+{
+    if (!route->meta_members.is_new) {
+        return;
+    }
+    route->meta_members.is_new = false;
+    struct vy_err err = meta_members_put(&route->meta_members, route->meta);
+    if (!vy_failed(err)) {
+        err = meta_members_put(&route->meta_members, route->meta_any);
+    }
+    log_map_fault(route, err, vy_cstr("members of meta"));
+}
+
 static void route_on_map_timer(void *arg)
 {
+    take_meta(arg);
     ask_map(arg);
 }
 

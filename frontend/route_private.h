@@ -5,6 +5,7 @@
 #include "frontend/route.h"
 #include "proto/event_stream.h"
 #include "proto/meta.pb.h"
+#include "proto/meta_members.h"
 
 #define ROUTE_GROUPS_MAX 1024U
 #define ROUTE_WATCH_LINKS_MAX 64U /* of a group */
@@ -29,7 +30,8 @@ struct route {
     const struct rpc_config *rpc;
     struct rpc_group *meta;
     struct rpc_group *meta_any;
-    struct rpc_group_call *map_call; /* NULL: none open */
+    struct meta_members meta_members; /* of the newest map */
+    struct rpc_group_call *map_call;  /* NULL: none open */
     struct vy_timer *map_timer;
     bool is_map_wanted;     /* a newer one was asked for while a call is open */
     uint64_t epoch;         /* of the map; 0: none yet */

@@ -46,6 +46,8 @@ static const struct admin_method methods[] = {
     {"CredentialService", "SetSignInPolicy",   admin_set_sign_in_policy,  true},
     {"ClusterService",    "GetStatus",         admin_get_status,          false},
     {"ClusterService",    "ListSlots",         admin_list_slots,          false},
+    {"MemberService",     "AddMember",         admin_add_member,          true},
+    {"MemberService",     "RemoveMember",      admin_remove_member,       true},
     {"AuditService",      "ListAudit",         admin_list_audit,          false},
     {"AuditService",      "VerifyAudit",       admin_verify_audit,        false},
     {"AuditService",      "GetCheckpoint",     admin_get_checkpoint,      false},

@@ -52,6 +52,8 @@ static struct vy_bytes action_text(enum audit_action action)
         return VY_LIT("factor.recovery-codes");
     case AUDIT_ACTION_SIGN_IN_POLICY:
         return VY_LIT("account.sign-in-policy");
+    case AUDIT_ACTION_MEMBER_PLAN:
+        return VY_LIT("member.change");
     case AUDIT_ACTION_NONE:
         break;
     }

@@ -3,6 +3,7 @@
 #include "meta/admin_private.h"
 #include <stdlib.h>
 
+#define PLANS_MAX 128U              /* one a group, and some */
 #define NODE_SILENT_MS (90U * 1000) /* three registrations missed */
 
 static struct vy_err hex_text(struct vy_arena *arena, struct vy_bytes bytes, struct vy_bytes *out)
@@ -29,6 +30,23 @@ static struct vy_err member_id_text(struct vy_arena *arena, uint64_t id, struct 
     return vy_ok();
 }
 
+/* In the log it stands behind the node's name. */
+static struct vy_bytes bare_address(const char *text)
+{
+    const struct vy_bytes address = vy_cstr(text);
+    const size_t at = vy_bytes_find_byte(address, '@', 0);
+    return at == SIZE_MAX ? address : vy_bytes_from(address, at + 1);
+}
+
+static struct vy_bytes meta_member_role(const struct meta_call *call,
+                                        const struct replica_member *member, bool is_self)
+{
+    return is_self                                        ? VY_LIT("leader")
+           : !meta_reaches_member(call->meta, member->id) ? VY_LIT("unreachable")
+           : member->is_learner                           ? VY_LIT("learner")
+                                                          : VY_LIT("follower");
+}
+
 /* Of meta's own group: what this member, the leader, knows. */
 static struct vy_err add_meta_members(struct meta_call *call, struct admin_member_status *members,
                                       size_t *count)
@@ -45,10 +63,7 @@ static struct vy_err add_meta_members(struct meta_call *call, struct admin_membe
         const char *node = meta_member_node(call->meta, own[i].id);
         struct admin_member_status *member = &members[(*count)++];
         *member = (struct admin_member_status){.node = VY_LIT("meta"),
-                                               .role = is_self ? VY_LIT("leader")
-                                                       : meta_reaches_member(call->meta, own[i].id)
-                                                           ? VY_LIT("follower")
-                                                           : VY_LIT("unreachable")};
+                                               .role = meta_member_role(call, &own[i], is_self)};
         if (is_self) {
             member->term = status.term;
             member->commit_index = status.commit_index;
@@ -59,7 +74,7 @@ static struct vy_err add_meta_members(struct meta_call *call, struct admin_membe
         if (node != NULL) {
             VY_TRY(vy_arena_dup(&call->arena, vy_cstr(node), &member->node));
         }
-        VY_TRY(vy_arena_dup(&call->arena, vy_cstr(own[i].address), &member->address));
+        VY_TRY(vy_arena_dup(&call->arena, bare_address(own[i].address), &member->address));
     }
     return vy_ok();
 }
@@ -128,7 +143,7 @@ static struct vy_err add_frontends(struct meta_call *call, struct status *status
 {
     const uint64_t now_ms = meta_now_ms(call->meta);
     for (size_t i = 0; i < node_count; i++) {
-        if (nodes[i].group_id != 0) {
+        if (nodes[i].group_id != 0 || nodes[i].member_id != 0) {
             continue;
         }
         const bool is_silent = now_ms > nodes[i].seen_ms + NODE_SILENT_MS;
@@ -167,6 +182,9 @@ static void fill_shards(struct meta_call *call, struct status *status)
         }
         member->role =
             probe->leads && is_newest_claim(status, probe) ? VY_LIT("leader") : VY_LIT("follower");
+        if (member->plan.len > 0 && vy_bytes_starts_with(member->plan, VY_LIT("adding"))) {
+            member->role = VY_LIT("learner");
+        }
         member->term = probe->term;
         member->commit_index = probe->commit_index;
         member->applied_index = probe->applied_index;
@@ -186,6 +204,79 @@ static void status_on_probed(void *arg, struct vy_err err)
     meta_call_reply(call, &status->reply);
 }
 
+/* ---- plans for members ---- */
+
+static struct vy_err plan_text(struct meta_call *call, const struct member_row *row,
+                               const struct member_row *rows, size_t count,
+                               const struct node_row *nodes, size_t node_count,
+                               struct vy_bytes *out)
+{
+    struct vy_bytes replaced = {.len = 0};
+    *out = row->plan == MEMBER_PLAN_REMOVE ? VY_LIT("removing") : VY_LIT("adding");
+    if (row->plan == MEMBER_PLAN_REMOVE || row->replaces == 0) {
+        return vy_ok();
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].group_id == row->group_id && rows[i].member_id == row->replaces) {
+            replaced = rows[i].node;
+        }
+    }
+    for (size_t i = 0; i < node_count; i++) {
+        if (nodes[i].group_id == row->group_id && nodes[i].member_id == row->replaces) {
+            replaced = nodes[i].node;
+        }
+    }
+    const char *text = vy_arena_printf(&call->arena, "adding for %.*s", VY_PRI(replaced));
+    if (text == NULL) {
+        return vy_error(VY_CODE_LIMIT, "memory for a plan");
+    }
+    *out = vy_cstr(text);
+    return vy_ok();
+}
+
+/* The member of a plan among those that are listed; one that never came is added to the list. */
+static struct vy_err find_planned(struct meta_call *call, struct status *status,
+                                  const struct member_row *row, struct admin_member_status **out)
+{
+    struct vy_bytes id = {.len = 0};
+    VY_TRY(member_id_text(&call->arena, row->member_id, &id));
+    for (size_t i = 0; i < status->reply.members_count; i++) {
+        if (status->members[i].group_id == row->group_id &&
+            vy_bytes_equal(status->members[i].member_id, id)) {
+            *out = &status->members[i];
+            return vy_ok();
+        }
+    }
+    *out = &status->members[status->reply.members_count++];
+    **out = (struct admin_member_status){.group_id = row->group_id,
+                                         .member_id = id,
+                                         .node = row->node,
+                                         .address = row->link_address,
+                                         .role = VY_LIT("unreachable")};
+    return vy_ok();
+}
+
+static struct vy_err add_plans(struct meta_call *call, struct status *status,
+                               const struct node_row *nodes, size_t node_count)
+{
+    const struct meta_view view = meta_call_view(call);
+    const struct member_row *rows = NULL;
+    size_t count = 0;
+    size_t added = 0;
+    VY_TRY(member_list(&view, &rows, &count));
+    for (size_t i = 0; i < count && added < PLANS_MAX; i++) {
+        struct admin_member_status *member = NULL;
+        if (rows[i].plan != MEMBER_PLAN_ADD && rows[i].plan != MEMBER_PLAN_REMOVE) {
+            continue;
+        }
+        added++;
+        VY_TRY(find_planned(call, status, &rows[i], &member));
+        VY_TRY(plan_text(call, &rows[i], rows, count, nodes, node_count, &member->plan));
+        member->error = rows[i].error;
+    }
+    return vy_ok();
+}
+
 /* ---- status ---- */
 
 static struct vy_err read_status(struct meta_call *call, struct status *status)
@@ -200,8 +291,8 @@ static struct vy_err read_status(struct meta_call *call, struct status *status)
     VY_TRY(cluster_get(&view, &cluster, &is_found));
     VY_TRY(counter_get(&view, &counter));
     VY_TRY(node_list(&view, &nodes, &node_count));
-    status->members =
-        VY_ARENA_ARRAY(&call->arena, node_count + REPLICA_MEMBERS_MAX, struct admin_member_status);
+    status->members = VY_ARENA_ARRAY(&call->arena, node_count + REPLICA_MEMBERS_MAX + PLANS_MAX,
+                                     struct admin_member_status);
     if (status->members == NULL) {
         return vy_error(VY_CODE_LIMIT, "memory for members");
     }
@@ -212,7 +303,8 @@ static struct vy_err read_status(struct meta_call *call, struct status *status)
     VY_TRY(hex_text(&call->arena, cluster.cluster_id, &reply->cluster_id));
     VY_TRY(add_meta_members(call, status->members, &reply->members_count));
     VY_TRY(add_shards(call, status, nodes, node_count));
-    return add_frontends(call, status, nodes, node_count);
+    VY_TRY(add_frontends(call, status, nodes, node_count));
+    return add_plans(call, status, nodes, node_count);
 }
 
 static void status_now(struct meta_call *call)

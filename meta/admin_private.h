@@ -132,6 +132,8 @@ void admin_renew_recovery_codes(struct meta_call *call);
 void admin_set_sign_in_policy(struct meta_call *call);
 void admin_get_status(struct meta_call *call);
 void admin_list_slots(struct meta_call *call);
+void admin_add_member(struct meta_call *call);
+void admin_remove_member(struct meta_call *call);
 void admin_list_audit(struct meta_call *call);
 void admin_verify_audit(struct meta_call *call);
 void admin_get_checkpoint(struct meta_call *call);

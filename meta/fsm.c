@@ -146,6 +146,8 @@ static const struct command_kind command_kinds[] = {
     KIND(sign_in_policy,      AUDIT_ACTION_SIGN_IN_POLICY, factor_apply_policy),
     KIND(login_expire,        AUDIT_ACTION_NONE, login_apply_expire),
     KIND(node_register,       AUDIT_ACTION_NONE, topology_apply_register),
+    KIND(member_plan,         AUDIT_ACTION_MEMBER_PLAN, member_apply_plan),
+    KIND(member_step,         AUDIT_ACTION_NONE, member_apply_step),
 };
 /* clang-format on */
 

@@ -48,6 +48,10 @@ VY_CHECKED struct vy_err login_apply(struct fsm_step *step);
 VY_CHECKED struct vy_err login_apply_expire(struct fsm_step *step);
 VY_CHECKED struct vy_err topology_apply_bootstrap(struct fsm_step *step);
 VY_CHECKED struct vy_err topology_apply_register(struct fsm_step *step);
+VY_CHECKED struct vy_err member_apply_plan(struct fsm_step *step);
+VY_CHECKED struct vy_err member_apply_step(struct fsm_step *step);
+/* Raises the map's epoch: readers look again. */
+VY_CHECKED struct vy_err topology_raise_epoch(struct fsm_step *step);
 
 /* Writes a main or app credential under the account's next number, into *account too. */
 VY_CHECKED struct vy_err credential_put_new(struct fsm_step *step, struct meta_account_row *account,

@@ -109,6 +109,7 @@ static void lead_on_barrier(void *arg, struct vy_err err)
     login_rebuild_budgets(meta);
     bootstrap_if_new(meta);
     erase_saga_kick(meta->saga); /* DEL-5: what earlier leaders have begun */
+    member_saga_kick(meta->members);
 }
 
 static void meta_on_leader_change(void *arg, bool is_leader, uint64_t term)
@@ -219,6 +220,7 @@ static struct vy_err build(struct meta *meta)
     VY_TRY(meta_watch_new(&meta->watch));
     VY_TRY(erase_saga_new(meta, &meta->saga));
     VY_TRY(login_sweep_new(meta, &meta->sweep));
+    VY_TRY(member_saga_new(meta, &meta->members));
     meta->fold_timer = vy_timer_new(meta->config.loop, fold_on_timer, meta);
     if (meta->fold_timer == NULL) {
         return vy_error(VY_CODE_NOMEM, "timer of meta");
@@ -353,6 +355,7 @@ void meta_stop(struct meta *meta, vy_loop_fn done, void *arg)
     vy_timer_stop(meta->fold_timer);
     login_sweep_stop(meta->sweep);
     erase_saga_stop(meta->saga);
+    member_saga_stop(meta->members);
     if (meta->replica != NULL) {
         replica_stop(meta->replica, stop_on_replica, meta);
     } else {
@@ -368,6 +371,7 @@ void meta_free(struct meta *meta)
     vy_timer_free(meta->fold_timer);
     login_sweep_free(meta->sweep);
     erase_saga_free(meta->saga);
+    member_saga_free(meta->members);
     if (meta->group != NULL) {
         meta->group->ops->free(meta->group);
     }

@@ -16,6 +16,7 @@
 #include "meta/group.h"
 #include "meta/guess.h"
 #include "proto/cluster_key.h"
+#include "proto/group.pb.h"
 
 #define META_SESSION_MS (24ULL * 60 * 60 * 1000) /* a session token's life */
 #define META_RETENTION_MS (30ULL * 24 * 60 * 60 * 1000)
@@ -85,6 +86,21 @@ struct meta_expel_ops {
     void (*ask)(void *arg, const struct meta_expel *what, meta_expel_fn done, void *done_arg);
 };
 
+/* How meta asks the leader of a group for its members, and has it change them (group.proto). text
+ * says of a failure what and why; reply and text live during the call, which comes once, from the
+ * loop or inside ask. group_id 0: meta's own. */
+typedef void (*meta_group_fn)(void *arg, struct vy_err err, struct vy_bytes text,
+                              const struct group_members_reply *reply);
+struct meta_groups_ops {
+    void (*ask)(void *arg, uint64_t group_id, const struct group_members_request *request,
+                meta_group_fn done, void *done_arg);
+};
+struct meta_place { /* where a member of meta's own group is; strings borrowed */
+    const char *node;
+    const char *link;
+    const char *raft; /* "" when it has none */
+};
+
 struct meta_config {
     /* Borrowed for the object's life. */
     struct vy_clock *clock;
@@ -100,6 +116,8 @@ struct meta_config {
     void *probe_arg;
     const struct meta_expel_ops *expel; /* NULL: no other member can be asked */
     void *expel_arg;
+    const struct meta_groups_ops *groups; /* NULL: members of groups cannot be changed */
+    void *groups_arg;
     /* The groups of shards that a new cluster begins with; slots are split evenly, in this order.
      * Used by the first leader of an empty cluster. None: somebody else bootstraps. Copied. */
     const uint64_t *group_ids;
@@ -120,6 +138,8 @@ struct meta_config {
     const char *(*name_member)(void *arg, uint64_t member_id);
     const char *(*member_link)(void *arg, uint64_t member_id); /* address of its link, or NULL */
     bool (*reaches_member)(void *arg, uint64_t member_id);
+    /* What the process's file says of a member. False: it does not name it. May be NULL. */
+    bool (*place_member)(void *arg, uint64_t member_id, struct meta_place *out);
     void *member_arg;
 };
 

@@ -10,6 +10,7 @@
 #include "meta/fsm.h"
 #include "meta/guess.h"
 #include "meta/login_fold.h"
+#include "meta/member_saga.h"
 #include "meta/meta.h"
 #include "meta/metrics.h"
 #include "meta/saga.h"
@@ -33,7 +34,8 @@ struct meta {
     struct login_sweep *sweep;   /* owned; of records that are too old */
     struct guess_table *guesses; /* owned; NULL: no budgets. Of the leader */
     uint64_t guess_seed;
-    struct erase_saga *saga; /* owned */
+    struct erase_saga *saga;     /* owned */
+    struct member_saga *members; /* owned */
     struct seal_key challenge_key;
     struct seal_key scram_key; /* of the verifiers */
     bool is_ready;

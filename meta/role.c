@@ -2,6 +2,7 @@
 #include "meta/role.h"
 
 #include "meta/check.h"
+#include "meta/group_asker.h"
 #include "meta/role_private.h"
 #include "meta/service.h"
 #include "meta/tables.h"
@@ -29,7 +30,7 @@ struct meta_role {
     const struct settings_member *self;
     struct cluster_key *key;        /* owned */
     struct vy_workers *workers;     /* owned */
-    struct raft_link *raft;         /* owned; NULL in a group of one */
+    struct group_link *raft;        /* owned */
     struct meta *meta;              /* owned */
     struct rpc_server *server;      /* owned */
     struct vy_timer *metrics_timer; /* owned */
@@ -37,6 +38,7 @@ struct meta_role {
     struct meta_fencer fencer;      /* by links */
     struct meta_prober prober;      /* by links */
     struct meta_expel_caller expel; /* by links */
+    struct meta_group_asker asker;  /* by links */
     struct meta_admin_face admin;
     struct replica_metrics metrics;
     bool has_map; /* the cluster's first map was seen here */
@@ -116,12 +118,7 @@ static void metrics_on_timer(void *arg)
 static const char *name_member(void *arg, uint64_t member_id)
 {
     const struct meta_role *role = arg;
-    for (size_t i = 0; i < role->member_count; i++) {
-        if (role->members[i].id == member_id) {
-            return role->members[i].node;
-        }
-    }
-    return NULL;
+    return member_id == role->self->id ? role->self->node : group_link_node(role->raft, member_id);
 }
 
 static const char *member_link(void *arg, uint64_t member_id)
@@ -138,7 +135,22 @@ static const char *member_link(void *arg, uint64_t member_id)
 static bool reaches_member(void *arg, uint64_t member_id)
 {
     const struct meta_role *role = arg;
-    return role->raft != NULL && raft_link_reaches(role->raft, member_id);
+    return group_link_reaches(role->raft, member_id);
+}
+
+static bool place_member(void *arg, uint64_t member_id, struct meta_place *out)
+{
+    const struct meta_role *role = arg;
+    for (size_t i = 0; i < role->member_count; i++) {
+        const struct settings_member *member = &role->members[i];
+        if (member->id == member_id) {
+            *out = (struct meta_place){.node = member->node,
+                                       .link = member->link,
+                                       .raft = member->raft == NULL ? "" : member->raft};
+            return true;
+        }
+    }
+    return false;
 }
 
 static struct vy_err find_members(struct meta_role *role)
@@ -245,6 +257,8 @@ static struct vy_err open_meta(struct meta_role *role)
         .probe = &meta_prober_ops,
         .probe_arg = &role->prober,
         .guesses = &guesses,
+        .groups = &meta_group_asker_ops,
+        .groups_arg = &role->asker,
         .retention_ms = vy_config_ms(config, "delete.retention_s"),
         .quarantine_ms = vy_config_ms(config, "delete.quarantine_s"),
         .tells_need_app = vy_config_bool(config, "auth.tell_need_app_password"),
@@ -256,9 +270,10 @@ static struct vy_err open_meta(struct meta_role *role)
         .name_member = name_member,
         .member_link = member_link,
         .reaches_member = reaches_member,
+        .place_member = place_member,
         .member_arg = role};
-    struct replica_member members[SETTINGS_MEMBERS_MAX];
-    group_link_members(role->members, role->member_count, members);
+    const struct replica_member self = {.id = role->self->id,
+                                        .address = group_link_address(role->raft)};
     char dir[DIR_BYTES_MAX];
     (void)snprintf(dir, sizeof(dir), "%s/meta", vy_config_text(config, "data.dir"));
     const char *ticket = vy_config_text(config, "data.ticket");
@@ -267,11 +282,14 @@ static struct vy_err open_meta(struct meta_role *role)
         .name = "meta",
         .memory_bytes = vy_config_size(config, "data.memory"),
         .member_id = role->self->id,
-        .members = members,
-        .member_count = role->member_count,
+        .members = &self,
+        .member_count = 1,
         .ticket_path = ticket,
         .bootstrap_alone = role->member_count == 1 && ticket == NULL,
-        .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
+        .transport = group_link_transport(role->raft),
+        .address = group_link_address(role->raft),
+        .on_members = group_link_on_members,
+        .on_members_arg = role->raft,
         .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
         .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
         .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
@@ -280,6 +298,7 @@ static struct vy_err open_meta(struct meta_role *role)
         .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second")};
     VY_TRY(meta_open(&meta_config, &replica, &role->meta));
     role->links.meta = role->meta;
+    group_link_set_replica(role->raft, meta_get_replica(role->meta));
     return vy_ok();
 }
 
@@ -328,7 +347,7 @@ static void role_free(struct role *base)
     rpc_server_free(role->server);
     vy_timer_free(role->metrics_timer);
     meta_free(role->meta);
-    raft_link_free(role->raft);
+    group_link_free(role->raft);
     vy_workers_free(role->workers);
     cluster_key_free(role->key);
     free(role);
@@ -347,6 +366,7 @@ static struct vy_err role_start(const struct role_env *env, struct role **out)
     role->fencer.links = &role->links;
     role->prober.links = &role->links;
     role->expel.links = &role->links;
+    role->asker.links = &role->links;
     const struct vy_err err = open_all(role);
     if (vy_failed(err)) {
         role_free(&role->base);

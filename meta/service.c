@@ -207,6 +207,9 @@ static struct vy_err check_register(const struct meta_call *call)
         request->raft_address.len > NODE_ADDRESS_BYTES_MAX || request->version.len > 64) {
         return vy_error(VY_CODE_LIMIT, "address or version of a node");
     }
+    if (vy_bytes_equal(request->role, VY_LIT("meta"))) { /* places its members itself */
+        return vy_error(VY_CODE_DENIED, "role of a node");
+    }
     const char *proven = call->peer.node;
     if (proven != NULL && !vy_bytes_equal(vy_cstr(proven), request->node)) { /* R2 */
         return vy_error(VY_CODE_DENIED, "a node registers under its own name only");
@@ -308,6 +311,27 @@ static struct vy_err build_groups(const struct map_builder *builder,
     return vy_ok();
 }
 
+static struct vy_err build_meta(const struct map_builder *builder, struct cluster_map_reply *out)
+{
+    struct map_member *members =
+        VY_ARENA_ARRAY(builder->arena, builder->node_count + 1, struct map_member);
+    if (members == NULL) {
+        return vy_error(VY_CODE_LIMIT, "memory for the map");
+    }
+    for (size_t i = 0; i < builder->node_count; i++) {
+        const struct node_row *node = &builder->nodes[i];
+        if (vy_bytes_equal(node->role, VY_LIT("meta"))) {
+            members[out->meta_count++] = (struct map_member){.member_id = node->member_id,
+                                                             .node = node->node,
+                                                             .link_address = node->link_address,
+                                                             .raft_address = node->raft_address,
+                                                             .seen_ms = node->seen_ms};
+        }
+    }
+    out->meta = members;
+    return vy_ok();
+}
+
 static struct vy_err build_slots(struct vy_arena *arena, const struct cluster_row *cluster,
                                  struct cluster_map_reply *out)
 {
@@ -344,6 +368,7 @@ static struct vy_err build_map(struct meta_call *call, struct cluster_map_reply 
     }
     VY_TRY(node_list(&view, &builder.nodes, &builder.node_count));
     VY_TRY(build_groups(&builder, &cluster, out));
+    VY_TRY(build_meta(&builder, out));
     return build_slots(&call->arena, &cluster, out);
 }
 

@@ -91,6 +91,17 @@ struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node)
     return key;
 }
 
+struct meta_key meta_key_member(uint64_t group_id, uint64_t member_id)
+{
+    struct meta_key key = {.len = 0};
+    uint8_t ids[16];
+    key_add(&key, META_KEY_MEMBER_PREFIX);
+    vy_put_be64(ids, group_id);
+    vy_put_be64(ids + 8, member_id);
+    key_add(&key, vy_bytes(ids, sizeof(ids)));
+    return key;
+}
+
 /* "ada+news@d.test" as "ada@d.test": what the directory would find it by. */
 static void hash_target(struct vy_bytes target, uint8_t out[SHA256_DIGEST_LENGTH])
 {
@@ -400,6 +411,30 @@ struct vy_err node_list(const struct meta_view *view, const struct node_row **ou
                                     .to = store_prefix_end(META_KEY_NODE_PREFIX, end),
                                     .rows_max = META_NODES_MAX,
                                     .desc = &node_row_desc};
+    struct table_rows rows = {.count = 0};
+    VY_TRY(table_read_page(view, &page, &rows));
+    *out = rows.rows;
+    *out_count = rows.count;
+    return vy_ok();
+}
+
+struct vy_err member_get(const struct meta_view *view, uint64_t group_id, uint64_t member_id,
+                         struct member_row *row, bool *is_found)
+{
+    const struct meta_key key = meta_key_member(group_id, member_id);
+    return table_get(view, META_FAMILY_CLUSTER, meta_key_bytes(&key), &member_row_desc, row,
+                     is_found);
+}
+
+struct vy_err member_list(const struct meta_view *view, const struct member_row **out,
+                          size_t *out_count)
+{
+    uint8_t end[16];
+    const struct table_page page = {.family = META_FAMILY_CLUSTER,
+                                    .from = META_KEY_MEMBER_PREFIX,
+                                    .to = store_prefix_end(META_KEY_MEMBER_PREFIX, end),
+                                    .rows_max = META_MEMBERS_MAX,
+                                    .desc = &member_row_desc};
     struct table_rows rows = {.count = 0};
     VY_TRY(table_read_page(view, &page, &rows));
     *out = rows.rows;

@@ -89,6 +89,7 @@ struct meta_key meta_key_login_time(uint64_t account_id, bool is_failed, uint64_
                                     struct vy_bytes tuple_hash);
 struct meta_key meta_key_login_net(uint64_t account_id, struct vy_bytes net);
 struct meta_key meta_key_node(struct vy_bytes role, struct vy_bytes node);
+struct meta_key meta_key_member(uint64_t group_id, uint64_t member_id);
 
 /* The rows of one target begin with what meta_key_target gives for an empty alias. A detail of the
  * target ("+x") does not count. */
@@ -105,6 +106,7 @@ bool meta_key_parse_soft(struct vy_bytes key, uint64_t *until_ms, uint64_t *acco
 #define META_KEY_COUNTER VY_LIT("counter")
 #define META_KEY_AUDIT_HEAD VY_LIT("audit-head")
 #define META_KEY_NODE_PREFIX VY_LIT("node/")
+#define META_KEY_MEMBER_PREFIX VY_LIT("member/")
 
 /* *is_found tells whether *row was filled. @errors CORRUPT a row that does not decode; NOMEM; what
  * the store says */
@@ -160,6 +162,13 @@ VY_CHECKED struct vy_err credential_list(const struct meta_view *view, uint64_t 
 #define META_NODES_MAX 1024U
 VY_CHECKED struct vy_err node_list(const struct meta_view *view, const struct node_row **out,
                                    size_t *out_count);
+
+/* Members that were planned, also those that are gone. */
+#define META_MEMBERS_MAX 4096U
+VY_CHECKED struct vy_err member_get(const struct meta_view *view, uint64_t group_id,
+                                    uint64_t member_id, struct member_row *row, bool *is_found);
+VY_CHECKED struct vy_err member_list(const struct meta_view *view, const struct member_row **out,
+                                     size_t *out_count);
 
 /* One page of a family, decoded. */
 struct table_page {

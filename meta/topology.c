@@ -50,7 +50,7 @@ static bool is_same_place(const struct node_row *a, const struct node_row *b)
            vy_bytes_equal(a->raft_address, b->raft_address);
 }
 
-static struct vy_err raise_map_epoch(struct fsm_step *step)
+struct vy_err topology_raise_epoch(struct fsm_step *step)
 {
     struct cluster_row row;
     bool is_found = false;
@@ -79,6 +79,43 @@ static struct vy_err check_identity(struct fsm_step *step, const struct node_row
     return vy_ok();
 }
 
+/* A member that was removed comes back: it is told, and finds no place on the map. */
+static struct vy_err check_not_gone(struct fsm_step *step, const struct node_row *node)
+{
+    struct member_row row;
+    bool is_found = false;
+    if (node->group_id == 0) {
+        return vy_ok();
+    }
+    VY_TRY(member_get(&step->view, node->group_id, node->member_id, &row, &is_found));
+    return !is_found || row.plan != MEMBER_PLAN_GONE
+               ? vy_ok()
+               : fsm_refuse(
+                     step, META_OUTCOME_PRECONDITION,
+                     "node %.*s was removed from group %llu: stop it, its directory is of no "
+                     "more use",
+                     VY_PRI(node->node), (unsigned long long)node->group_id);
+}
+
+/* The same member under another name: it was moved, and has one place. */
+static struct vy_err drop_old_names(struct fsm_step *step, const struct node_row *node)
+{
+    const struct node_row *nodes = NULL;
+    size_t count = 0;
+    if (node->group_id == 0) {
+        return vy_ok();
+    }
+    VY_TRY(node_list(&step->view, &nodes, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (nodes[i].group_id == node->group_id && nodes[i].member_id == node->member_id &&
+            !vy_bytes_equal(nodes[i].node, node->node)) {
+            const struct meta_key key = meta_key_node(nodes[i].role, nodes[i].node);
+            txn_delete(step->txn, META_FAMILY_CLUSTER, meta_key_bytes(&key));
+        }
+    }
+    return vy_ok();
+}
+
 static struct vy_err check_node_count(struct fsm_step *step)
 {
     const struct node_row *nodes = NULL;
@@ -101,13 +138,18 @@ struct vy_err topology_apply_register(struct fsm_step *step)
     VY_TRY(table_get(&step->view, META_FAMILY_CLUSTER, meta_key_bytes(&key), &node_row_desc, &old,
                      &is_known));
     VY_TRY(is_known ? check_identity(step, &old, node) : check_node_count(step));
+    if (!fsm_is_refused(step)) {
+        VY_TRY(check_not_gone(step, node));
+    }
     if (fsm_is_refused(step)) {
         return vy_ok();
     }
+    VY_TRY(drop_old_names(step, node));
     struct node_row row = *node;
     row.registered_ms = is_known ? old.registered_ms : step->entry->time_ms;
     row.seen_ms = step->entry->time_ms;
     VY_TRY(fsm_put(step, META_FAMILY_CLUSTER, meta_key_bytes(&key), &node_row_desc, &row));
-    const bool is_on_map = node->group_id != 0; /* frontends are not */
-    return is_on_map && !(is_known && is_same_place(&old, &row)) ? raise_map_epoch(step) : vy_ok();
+    const bool is_on_map = node->member_id != 0; /* frontends are not */
+    return is_on_map && !(is_known && is_same_place(&old, &row)) ? topology_raise_epoch(step)
+                                                                 : vy_ok();
 }

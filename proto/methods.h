@@ -53,6 +53,10 @@ enum rpc_stream { RPC_STREAM_NONE, RPC_STREAM_UP, RPC_STREAM_DOWN };
     X(META_WATCH,         0x20007, meta_watch_request,    meta_empty_reply,    RPC_ROLE_SHARD | RPC_ROLE_FRONTEND, DOWN) \
     X(META_ACCOUNT_EXPEL, 0x20008, account_expel_request, account_expel_reply, RPC_ROLE_META,                      NONE)
 
+/* Answered by the leader of a group, shard or meta, whose members they are about. */
+#define GROUP_METHODS(X)                                                                                             \
+    X(GROUP_MEMBERS,      0x30002, group_members_request, group_members_reply, RPC_ROLE_META,                      NONE)
+
 /* Raft messages: one unending call per peer and direction on a link of its own; each DATA is one message. */
 #define RAFT_METHOD_MESSAGES 0x30001U
 /* Pieces of snapshots, likewise and on another link, so that raft's messages never wait for them. */
@@ -61,6 +65,6 @@ enum rpc_stream { RPC_STREAM_NONE, RPC_STREAM_UP, RPC_STREAM_DOWN };
 
 enum rpc_method {
 #define X(name, id, request, reply, roles, stream) METHOD_##name = (id),
-    SHARD_METHODS(X) META_METHODS(X)
+    SHARD_METHODS(X) META_METHODS(X) GROUP_METHODS(X)
 #undef X
 };

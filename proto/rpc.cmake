@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The link: frames, connections, callers, servers, groups; the only user of nng.
 volary_library(rpc
-  SOURCES rpc_address.c rpc_block.c rpc_conn.c rpc_dispatch.c rpc_frame.c rpc_group.c rpc_group_members.c
+  SOURCES rpc_address.c rpc_block.c rpc_conn.c rpc_dispatch.c rpc_frame.c meta_members.c rpc_group.c rpc_group_members.c
     rpc_inproc.c rpc_link.c rpc_nng.c rpc_nng_dial.c
     rpc_nng_listen.c rpc_pipe.c rpc_resolve.c rpc_server.c rpc_server_call.c rpc_status.c rpc_flow.c rpc_tls.c
     rpc_tls_pipe.c rpc_writer.c nng_threads.c

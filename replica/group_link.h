@@ -1,27 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The raft link of a group whose members a configuration file names (settings.h): what meta's role
- * and a shard's open in the same way.
+ * A group's members as the roles of a process know them, and the raft link to them. Three sources:
+ * the group's own log, which decides who belongs to it; the cluster map, which names members that a
+ * log that is behind does not have yet; and the configuration file (settings.h), which the group
+ * began with. In the log an address is NODE@ADDRESS; older ones have no node, then the file has it.
+ *
+ * Whoever is named by one of them may speak to us, as the node that its certificate proves (R2).
  *
  * @thread  that of rpc->loop
  */
 #include "proto/settings.h"
 #include "replica/raft_link.h"
 
+struct group_link;
+
 struct group_link_config {
     const struct rpc_config *rpc;          /* borrowed whole, must outlive the link */
-    const struct settings_member *members; /* read during the call */
+    const struct settings_member *members; /* of the file; copied */
     size_t member_count;
     const struct settings_member *self;                                     /* one of them */
     void (*on_frame)(void *arg, uint64_t member_id, struct vy_bytes frame); /* raft_link.h */
     void (*on_bulk)(void *arg, uint64_t member_id, struct vy_bytes frame);
     void *arg;
 };
-/* *out is NULL in a group of one: nobody calls, and nobody is called. @errors ARGUMENT a member
- * without a raft address; what raft_link_new says */
+/* Without a raft address of its own the group is one of one, and stays so. @errors ARGUMENT; what
+ * raft_link_new says */
 VY_CHECKED struct vy_err group_link_open(const struct group_link_config *config,
-                                         struct raft_link **out);
-/* The same members for replica_config; out has room for member_count. Strings are borrowed. */
-void group_link_members(const struct settings_member *members, size_t member_count,
-                        struct replica_member *out);
+                                         struct group_link **out);
+void group_link_free(struct group_link *link); /* as raft_link_free. NULL is allowed */
+
+/* For replica_config: transport, address, on_members with the link as its argument; and, once it is
+ * open, the replica, which is told of members that its log does not name. */
+struct replica_transport *group_link_transport(struct group_link *link); /* NULL: of one */
+const char *group_link_address(const struct group_link *link);
+void group_link_on_members(void *link, const struct replica_member *members, size_t count);
+void group_link_set_replica(struct group_link *link, struct replica *replica);
+
+/* What the map says of the group. Strings are read during the call; what is too long is left out.
+ */
+struct group_link_member {
+    uint64_t id;
+    struct vy_bytes node;
+    struct vy_bytes raft;
+};
+void group_link_set_map(struct group_link *link, const struct group_link_member *members,
+                        size_t count);
+
+const char *group_link_node(const struct group_link *link, uint64_t member_id); /* NULL: unknown */
+bool group_link_reaches(const struct group_link *link, uint64_t member_id);
+/* The newest entry of the log names this member: it was not removed, and does not join only now. */
+bool group_link_is_member(const struct group_link *link);
+/* "NODE@ADDRESS" in two; *node is empty when there is none. */
+void group_link_split(struct vy_bytes text, struct vy_bytes *node, struct vy_bytes *address);

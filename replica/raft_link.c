@@ -21,8 +21,8 @@ struct queued {
 struct raft_peer *raft_link_find(struct raft_link *link, uint64_t member_id)
 {
     for (size_t i = 0; i < link->peer_count; i++) {
-        if (link->peers[i].id == member_id) {
-            return &link->peers[i];
+        if (link->peers[i]->id == member_id) {
+            return link->peers[i];
         }
     }
     return NULL;
@@ -119,7 +119,7 @@ static void arm_timer(struct raft_link *link)
     const uint64_t now_ms = vy_loop_now_ms(link->rpc.loop);
     uint64_t next_ms = UINT64_MAX;
     for (size_t i = 0; i < link->peer_count; i++) {
-        next_ms = VY_MIN(next_ms, link->peers[i].reopen_at_ms);
+        next_ms = VY_MIN(next_ms, link->peers[i]->reopen_at_ms);
     }
     if (next_ms != UINT64_MAX) {
         vy_timer_start(link->timer, next_ms > now_ms ? next_ms - now_ms : 0);
@@ -190,8 +190,8 @@ static void on_timer(void *arg)
     struct raft_link *link = arg;
     const uint64_t now_ms = vy_loop_now_ms(link->rpc.loop);
     for (size_t i = 0; i < link->peer_count; i++) {
-        if (link->peers[i].reopen_at_ms <= now_ms) {
-            open_call(&link->peers[i]);
+        if (link->peers[i]->reopen_at_ms <= now_ms) {
+            open_call(link->peers[i]);
         }
     }
     arm_timer(link);
@@ -199,40 +199,88 @@ static void on_timer(void *arg)
 
 /* ---- life ---- */
 
+static void peer_free(struct raft_peer *peer)
+{
+    rpc_call_cancel(VY_TAKE(peer->call));
+    raft_bulk_end(peer);
+    raft_bulk_end_incoming(peer);
+    raft_link_end_incoming(peer);
+    rpc_link_free(peer->link);
+    drop_all(peer);
+    free(peer);
+}
+
+static bool is_valid(const struct raft_link_member *member)
+{
+    return member->id != 0 && member->node != NULL && member->node[0] != '\0' &&
+           strlen(member->node) <= RPC_NAME_BYTES_MAX && member->address != NULL &&
+           strlen(member->address) <= REPLICA_ADDRESS_BYTES_MAX;
+}
+
 static struct vy_err add_peer(struct raft_link *link, const struct raft_link_member *member)
 {
-    if (member->id == 0 || member->node == NULL || member->node[0] == '\0' ||
-        strlen(member->node) > RPC_NAME_BYTES_MAX || raft_link_find(link, member->id) != NULL) {
-        return vy_error(VY_CODE_ARGUMENT, "raft member's id or node");
+    if (!is_valid(member) || raft_link_find(link, member->id) != NULL) {
+        return vy_error(VY_CODE_ARGUMENT, "raft member's id, node or address");
     }
-    struct raft_peer *peer = &link->peers[link->peer_count];
+    if (link->peer_count == RAFT_LINK_PEERS_MAX) {
+        return vy_error(VY_CODE_ARGUMENT, "too many raft members");
+    }
+    struct raft_peer *peer = malloc(sizeof(*peer));
+    if (peer == NULL) {
+        return vy_error(VY_CODE_NOMEM, "raft member");
+    }
     *peer = (struct raft_peer){.owner = link,
                                .id = member->id,
                                .reopen_at_ms = UINT64_MAX,
                                .reopen_ms = REOPEN_MS,
                                .ended = VY_CODE_OK};
     memcpy(peer->node, member->node, strlen(member->node));
+    memcpy(peer->address, member->address, strlen(member->address));
     vy_list_init(&peer->frames);
-    const struct rpc_link_options options = {.address = member->address,
+    const struct rpc_link_options options = {.address = peer->address,
                                              .peer_roles = (uint32_t)link->rpc.role,
                                              .peer_node = peer->node,
                                              .on_state = link_on_state,
                                              .arg = peer};
-    VY_TRY(rpc_link_new(&link->rpc, &options, &peer->link));
-    link->peer_count++;
+    const struct vy_err err = rpc_link_new(&link->rpc, &options, &peer->link);
+    if (vy_failed(err)) {
+        free(peer);
+        return err;
+    }
+    link->peers[link->peer_count++] = peer;
     return vy_ok();
 }
 
-static struct vy_err add_peers(struct raft_link *link, const struct raft_link_config *config)
+static bool is_listed(const struct raft_peer *peer, const struct raft_link_member *members,
+                      size_t count)
 {
-    if (config->member_count > REPLICA_MEMBERS_MAX) {
-        return vy_error(VY_CODE_ARGUMENT, "too many raft members");
-    }
-    for (size_t i = 0; i < config->member_count; i++) {
-        if (config->members[i].id != config->member_id) {
-            VY_TRY(add_peer(link, &config->members[i]));
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].id == peer->id) {
+            return is_valid(&members[i]) && strcmp(members[i].node, peer->node) == 0 &&
+                   strcmp(members[i].address, peer->address) == 0;
         }
     }
+    return false;
+}
+
+struct vy_err raft_link_set_members(struct raft_link *link, const struct raft_link_member *members,
+                                    size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < link->peer_count; i++) {
+        if (is_listed(link->peers[i], members, count)) {
+            link->peers[kept++] = link->peers[i];
+        } else {
+            peer_free(link->peers[i]);
+        }
+    }
+    link->peer_count = kept;
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].id != link->member_id && raft_link_find(link, members[i].id) == NULL) {
+            VY_TRY(add_peer(link, &members[i]));
+        }
+    }
+    arm_timer(link);
     return vy_ok();
 }
 
@@ -257,7 +305,7 @@ struct vy_err raft_link_new(const struct raft_link_config *config, struct raft_l
         err = raft_link_listen(link, config->listen);
     }
     if (!vy_failed(err)) {
-        err = add_peers(link, config);
+        err = raft_link_set_members(link, config->members, config->member_count);
     }
     if (vy_failed(err)) {
         raft_link_free(link);
@@ -273,11 +321,7 @@ void raft_link_free(struct raft_link *link)
         return;
     }
     for (size_t i = 0; i < link->peer_count; i++) {
-        struct raft_peer *peer = &link->peers[i];
-        rpc_call_cancel(VY_TAKE(peer->call));
-        raft_bulk_end(peer);
-        rpc_link_free(peer->link);
-        drop_all(peer);
+        peer_free(link->peers[i]);
     }
     rpc_server_free(link->server);
     vy_timer_free(link->timer);
@@ -297,8 +341,8 @@ uint16_t raft_link_port(const struct raft_link *link)
 bool raft_link_reaches(const struct raft_link *link, uint64_t member_id)
 {
     for (size_t i = 0; i < link->peer_count; i++) {
-        if (link->peers[i].id == member_id) {
-            return link->peers[i].call != NULL;
+        if (link->peers[i]->id == member_id) {
+            return link->peers[i]->call != NULL;
         }
     }
     return false;

@@ -26,11 +26,14 @@ struct raft_link_member {
     const char *node;    /* as certificates name it */
     const char *address; /* of its raft port (rpc.h) */
 };
+#define RAFT_LINK_PEERS_MAX                                                                        \
+    (2U * REPLICA_MEMBERS_MAX) /* members, and those that are introduced                           \
+                                */
 struct raft_link_config {
     const struct rpc_config *rpc;           /* borrowed whole, must outlive the link */
     uint64_t member_id;                     /* ours */
     const struct raft_link_member *members; /* the group; ours may be among them. Copied */
-    size_t member_count;                    /* at most REPLICA_MEMBERS_MAX */
+    size_t member_count;                    /* at most RAFT_LINK_PEERS_MAX */
     const char *listen;       /* address of our raft port; NULL: we are alone, nobody calls */
     uint64_t queue_bytes_max; /* per member; 0: RAFT_LINK_QUEUE_BYTES */
     /* A whole frame from a member that has proven who it is: replica_receive. `frame` is valid
@@ -43,6 +46,10 @@ struct raft_link_config {
 /* Listens and starts dialling. @errors ARGUMENT; what rpc_server_listen says */
 VY_CHECKED struct vy_err raft_link_new(const struct raft_link_config *config,
                                        struct raft_link **out);
+/* Other members; connections to those that stay where they were are kept. Not inside on_frame.
+ * @errors ARGUMENT; what rpc_link_new says, and then it has some of them */
+VY_CHECKED struct vy_err
+raft_link_set_members(struct raft_link *link, const struct raft_link_member *members, size_t count);
 /* The replica must not send any more. NULL is allowed. */
 void raft_link_free(struct raft_link *link);
 /* For replica_config; lives as long as the link. */

@@ -23,6 +23,13 @@ static void incoming_end(struct raft_incoming *incoming, struct vy_err why)
     free(incoming);
 }
 
+void raft_link_end_incoming(struct raft_peer *peer)
+{
+    if (peer->incoming != NULL) {
+        incoming_end(peer->incoming, vy_error(VY_CODE_CANCELLED, "no member of this group"));
+    }
+}
+
 /* Adds one piece. *is_whole: frame holds all of it. */
 static struct vy_err add_piece(struct raft_incoming *incoming, struct vy_bytes piece,
                                bool *is_whole)

@@ -16,6 +16,7 @@ struct raft_peer {
     struct raft_link *owner;
     uint64_t id;
     char node[RPC_NAME_BYTES_MAX + 1];
+    char address[REPLICA_ADDRESS_BYTES_MAX + 1];
     struct rpc_link *link; /* owned */
     struct rpc_call *call; /* NULL: not reachable */
     uint64_t opened_ms;    /* when it was */
@@ -41,7 +42,7 @@ struct raft_link {
     struct rpc_server *server;           /* owned; NULL: alone */
     struct rpc_server_method methods[2]; /* its table: messages, bulk */
     struct vy_timer *timer;              /* opens calls that ended on a link that is up */
-    struct raft_peer peers[REPLICA_MEMBERS_MAX];
+    struct raft_peer *peers[RAFT_LINK_PEERS_MAX]; /* owned */
     size_t peer_count;
     struct raft_link_stats stats;
     uint8_t piece[PIECE_HEADER_BYTES + PIECE_BYTES_MAX]; /* being built */
@@ -59,4 +60,5 @@ void raft_bulk_end_incoming(struct raft_peer *peer); /* it is to be freed */
 /* The peer that opens a call, if it may (R2); NULL: the call was refused. */
 struct raft_peer *raft_link_admit(struct raft_link *link, struct rpc_server_call *call,
                                   struct vy_bytes opening);
+void raft_link_end_incoming(struct raft_peer *peer); /* it is to be freed */
 VY_CHECKED struct vy_err raft_link_listen(struct raft_link *link, const char *address);

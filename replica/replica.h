@@ -309,6 +309,11 @@ void replica_get_identity(const struct replica *replica, struct replica_identity
 size_t replica_get_members(const struct replica *replica, struct replica_member *out,
                            size_t out_max);
 
+/* As leader: whether a member was heard lately, and up to where it has the log on disk (0: not
+ * known). */
+bool replica_member_answers(const struct replica *replica, uint64_t member_id);
+uint64_t replica_member_match(const struct replica *replica, uint64_t member_id);
+
 enum replica_role {
     REPLICA_ROLE_STOPPED,
     REPLICA_ROLE_FOLLOWER,

@@ -87,3 +87,17 @@ void replica_get_status(const struct replica *replica, struct replica_status *ou
         out->snapshot.sending += replica->snapshots->sends[i].state != SNAPSHOT_SEND_REST;
     }
 }
+
+bool replica_member_answers(const struct replica *replica, uint64_t member_id)
+{
+    return members_is_heard(replica, member_id);
+}
+
+uint64_t replica_member_match(const struct replica *replica, uint64_t member_id)
+{
+    uint64_t match = 0;
+    if (member_id == replica->identity.member_id) {
+        return core_persisted_index(replica->core);
+    }
+    return core_match_index(replica->core, member_id, &match) ? match : 0;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/meta_client.h"
 #include "proto/event_stream.h"
+#include "proto/meta_members.h"
 #include <stdlib.h>
 
 #define REGISTER_EVERY_MS 20000U
@@ -10,6 +11,7 @@
 #define KEY_ANY_MS 2500U
 #define REQUEST_BYTES_MAX 4096U
 #define REPLY_ARENA_BYTES_MAX 16384U
+#define MAP_BYTES_MAX (4U * 1024U * 1024U)
 #define VERSION_TEXT "0.1.0"
 
 struct meta_client {
@@ -19,6 +21,10 @@ struct meta_client {
     struct rpc_group_call *registering;
     struct vy_timer *register_timer; /* owned */
     bool is_registered;
+    struct rpc_group_call *map_call; /* NULL: none open */
+    uint64_t map_epoch;
+    bool is_map_wanted;
+    struct meta_members members;
     struct rpc_group_call *watch;
     struct vy_timer *watch_timer; /* owned */
     struct event_reader reader;
@@ -40,6 +46,69 @@ static struct rpc_group_call *ask(struct rpc_group *group, uint32_t method,
     }
     vy_buf_deinit(&buf);
     return call;
+}
+
+/* ---- the map: where meta and the own group's other members are ---- */
+
+static void ask_map(struct meta_client *client);
+
+static void take_map(struct meta_client *client, struct vy_bytes bytes)
+{
+    struct cluster_map_reply map;
+    struct vy_arena arena;
+
+    vy_arena_init(&arena, MAP_BYTES_MAX);
+    if (!vy_failed(vy_pb_decode(&cluster_map_reply_desc, &arena, bytes, &map))) {
+        meta_members_note(&client->members, &map);
+        client->map_epoch = map.epoch;
+        for (size_t i = 0; i < map.groups_count; i++) {
+            if (map.groups[i].group_id == client->config.group_id &&
+                client->config.on_map_group != NULL) {
+                client->config.on_map_group(client->config.arg, &map.groups[i]);
+            }
+        }
+    }
+    vy_arena_deinit(&arena);
+}
+
+static void map_on_end(void *arg, const struct rpc_status *status, struct vy_bytes bytes)
+{
+    struct meta_client *client = arg;
+
+    client->map_call = NULL;
+    if (status->code == VY_CODE_OK) {
+        take_map(client, bytes);
+    }
+    if (client->is_map_wanted) { /* what came may have been made before */
+        client->is_map_wanted = false;
+        ask_map(client);
+    }
+}
+
+static const struct rpc_call_events map_events = {.on_end = map_on_end};
+
+static void ask_map(struct meta_client *client)
+{
+    const struct cluster_map_request request = {.known_epoch = client->map_epoch};
+    const struct rpc_call_options options = {.deadline_ms = DEADLINE_MS, .idempotent = true};
+
+    if (client->map_call != NULL) {
+        client->is_map_wanted = true;
+        return;
+    }
+    client->map_call = ask(client->any, METHOD_META_CLUSTER_MAP, &cluster_map_request_desc,
+                           &request, &options, &map_events, client);
+}
+
+/* In a turn where no call of the groups is on the stack. */
+static void take_members(struct meta_client *client)
+{
+    if (!client->members.is_new) {
+        return;
+    }
+    client->members.is_new = false;
+    vy_ignore(meta_members_put(&client->members, client->meta), "those known before are there");
+    vy_ignore(meta_members_put(&client->members, client->any), "those known before are there");
 }
 
 /* ---- registration ---- */
@@ -91,6 +160,8 @@ static void register_now(void *arg)
         .incarnation = config->incarnation,
         .version = VY_LIT(VERSION_TEXT),
     };
+    take_members(client);
+    ask_map(client);
     /* The same row however often it is written. */
     const struct rpc_call_options options = {.deadline_ms = DEADLINE_MS, .idempotent = true};
 
@@ -213,6 +284,9 @@ static void take_event(struct meta_client *client, struct vy_bytes bytes)
     vy_arena_init(&arena, EVENT_STREAM_BYTES_MAX);
     if (!vy_failed(vy_pb_decode(&meta_event_desc, &arena, bytes, &event))) {
         client->cursor = event.cursor;
+        if (event.map_changed || event.reset) {
+            ask_map(client);
+        }
         /* A reset needs nothing here: what must not be missed, fences, comes through the log. */
         if (event.account_id != 0) {
             client->config.on_account_change(client->config.arg, event.account_id,
@@ -309,6 +383,7 @@ void meta_client_free(struct meta_client *client)
         return;
     }
     rpc_group_call_cancel(client->registering);
+    rpc_group_call_cancel(client->map_call);
     rpc_group_call_cancel(client->watch);
     rpc_group_free(client->meta); /* its last calls must not go on with any member */
     rpc_group_free(client->any);

@@ -21,6 +21,8 @@ struct meta_client_config {
     const char *link_address;
     const char *raft_address; /* NULL: none */
     void (*on_account_change)(void *arg, uint64_t account_id, uint64_t epoch);
+    /* The members of the own group as the map has them; read during the call. May be NULL. */
+    void (*on_map_group)(void *arg, const struct map_group *group);
     void (*on_meta_leader)(void *arg); /* a leader answers again after stale answers were taken */
     void *arg;
 };

@@ -5,7 +5,7 @@
 #include "proto/key_mark.h"
 #include "proto/rpc_server.h"
 #include "proto/settings.h"
-#include "replica/group_link.h"
+#include "replica/group_service.h"
 #include "shard/check.h"
 #include "shard/log_replica.h"
 #include "shard/meta_client.h"
@@ -33,7 +33,7 @@ struct shard_role_state {
     char name[32];           /* of the group in logs */
     struct cluster_key *key; /* owned, like all that follows */
     struct vy_workers *workers;
-    struct raft_link *raft; /* NULL in a group of one */
+    struct group_link *raft;
     struct log_replica *log;
     struct replica *replica;
     struct meta_client *meta;
@@ -41,6 +41,7 @@ struct shard_role_state {
     struct service *service;
     struct rpc_server *server;
     struct service_rpc *methods;
+    struct group_service group; /* members, for meta */
     struct vy_timer *metrics_timer;
     struct vy_timer *stop_timer;
     uint64_t quiet_by_ms;
@@ -139,6 +140,22 @@ static void on_account_change(void *arg, uint64_t account_id, uint64_t epoch)
     }
 }
 
+static void on_map_group(void *arg, const struct map_group *group)
+{
+    const struct shard_role_state *role = arg;
+    struct group_link_member members[REPLICA_MEMBERS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < group->members_count && count < REPLICA_MEMBERS_MAX; i++) {
+        members[count++] = (struct group_link_member){.id = group->members[i].member_id,
+                                                      .node = group->members[i].node,
+                                                      .raft = group->members[i].raft_address};
+    }
+    if (!role->is_stopped) {
+        group_link_set_map(role->raft, members, count);
+    }
+}
+
 static void on_meta_leader(void *arg)
 {
     const struct shard_role_state *role = arg;
@@ -152,12 +169,7 @@ static const char *name_member(void *arg, uint64_t member_id)
 {
     const struct shard_role_state *role = arg;
 
-    for (size_t i = 0; i < role->member_count; i++) {
-        if (role->members[i].id == member_id) {
-            return role->members[i].node;
-        }
-    }
-    return NULL;
+    return member_id == role->self->id ? role->self->node : group_link_node(role->raft, member_id);
 }
 
 static void on_frame(void *arg, uint64_t member_id, struct vy_bytes frame)
@@ -249,19 +261,19 @@ static struct vy_err open_replica(struct shard_role_state *role)
 {
     const struct vy_config *config = role->env->config;
     const char *ticket = vy_config_text(config, "data.ticket");
-    struct replica_member members[SETTINGS_MEMBERS_MAX];
+    const struct replica_member self = {.id = role->self->id,
+                                        .address = group_link_address(role->raft)};
     char dir[DIR_BYTES_MAX];
 
     (void)snprintf(dir, sizeof(dir), "%s/shard", vy_config_text(config, "data.dir"));
-    group_link_members(role->members, role->member_count, members);
     const struct replica_config replica = {
         .dir = dir,
         .name = role->name,
         .memory_bytes = vy_config_size(config, "data.memory"),
         .group_id = role->group_id,
         .member_id = role->self->id,
-        .members = members,
-        .member_count = role->member_count,
+        .members = &self,
+        .member_count = 1,
         .ticket_path = ticket,
         .bootstrap_alone = role->member_count == 1 && ticket == NULL,
         .clock = role->env->clock,
@@ -269,7 +281,10 @@ static struct vy_err open_replica(struct shard_role_state *role)
         .loop = role->env->loop,
         .log = role->env->log,
         .fsm = log_replica_fsm(role->log),
-        .transport = role->raft == NULL ? NULL : raft_link_transport(role->raft),
+        .transport = group_link_transport(role->raft),
+        .address = group_link_address(role->raft),
+        .on_members = group_link_on_members,
+        .on_members_arg = role->raft,
         .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
         .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
         .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
@@ -278,6 +293,7 @@ static struct vy_err open_replica(struct shard_role_state *role)
         .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second"),
     };
     VY_TRY(replica_open(&replica, &role->replica));
+    group_link_set_replica(role->raft, role->replica);
     return log_replica_attach(role->log, role->replica, role->env->loop);
 }
 
@@ -314,6 +330,7 @@ static struct vy_err open_meta_client(struct shard_role_state *role)
                                               .link_address = role->self->link,
                                               .raft_address = role->self->raft,
                                               .on_account_change = on_account_change,
+                                              .on_map_group = on_map_group,
                                               .on_meta_leader = on_meta_leader,
                                               .arg = role};
     VY_TRY(meta_client_new(&config, &role->meta));
@@ -351,6 +368,8 @@ static struct vy_err open_server(struct shard_role_state *role)
     VY_TRY(rpc_server_new(&role->rpc, &role->server));
     VY_TRY(service_rpc_add(role->service, role->server, role->env->clock, role->metrics.seconds,
                            &role->methods));
+    role->group = (struct group_service){.replica = role->replica, .link = role->raft};
+    VY_TRY(group_service_add(&role->group, role->server));
     return log_link(role, rpc_server_listen(role->server, role->self->link), role->self->link);
 }
 
@@ -395,7 +414,7 @@ static void role_free(struct role *base)
         log_replica_detach(role->log);
     }
     replica_free(role->replica);
-    raft_link_free(role->raft);
+    group_link_free(role->raft);
     log_replica_free(role->log);
     cluster_key_free(role->key);
     free(role);

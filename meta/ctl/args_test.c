@@ -163,7 +163,7 @@ static void help_is_given_at_every_depth(void **state)
         {{"help", NULL},                  "Usage: volaryctl NOUN VERB"          },
         {{"account", "-h", NULL},         "Usage: volaryctl account VERB"       },
         {{"account", "create", "--help"}, "Usage: volaryctl account create NAME"},
-        {{"member", "add", "--help"},     "It is not in this version."          },
+        {{"member", "add", "--help"},     "Usage: volaryctl member add NODE"    },
         {{"help", "account", "create"},   "volaryctl account create ada@example"},
     };
     for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {

@@ -45,6 +45,11 @@ enum ctl_option {
     CTL_OPTION_RESULT,
     CTL_OPTION_SINCE,
     CTL_OPTION_IP,
+    CTL_OPTION_GROUP,
+    CTL_OPTION_LINK,
+    CTL_OPTION_RAFT,
+    CTL_OPTION_WITH,
+    CTL_OPTION_TICKET,
     CTL_OPTION_COUNT
 };
 #define CTL_BIT(option) (1ULL << CTL_OPTION_##option)
@@ -72,7 +77,8 @@ enum ctl_shape {
     CTL_CHAIN,           /* a record about the audit chain, or the export of it that is named */
     CTL_CHECK,           /* a record about the file that is named; with --key without a server */
     CTL_SECRET,          /* of a second factor, with its QR code */
-    CTL_CODES            /* recovery codes, one a line */
+    CTL_CODES,           /* recovery codes, one a line */
+    CTL_MEMBER, /* a plan for a member: its ticket into a file; with --wait followed to its end */
 };
 enum ctl_danger {
     CTL_HARMLESS,

@@ -82,6 +82,11 @@ static const struct ctl_column member_columns[] = {
     {"group_id", "GROUP", CTL_NUMBER}, {"node", "NODE", CTL_TEXT}, {"role", "ROLE", CTL_TEXT},
     {"address", "ADDRESS", CTL_TEXT}, {"member_id", "MEMBER", CTL_TEXT}, {"term", "TERM", CTL_NUMBER},
     {"commit_index", "COMMITTED", CTL_NUMBER}, {"applied_index", "APPLIED", CTL_NUMBER}, {"seen_ms", "SEEN", CTL_TIME},
+    {"plan", "PLAN", CTL_TEXT}, {"error", "ERROR", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column new_member_record[] = {
+    {"node", "Node", CTL_TEXT}, {"group", "Group", CTL_TEXT}, {"member_id", "Member", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+static const struct ctl_column removed_member_record[] = {
+    {"node", "Node", CTL_TEXT}, {"group", "Group", CTL_TEXT}, {"member_id", "Member", CTL_TEXT}, {"plan", "Plan", CTL_TEXT},
     {NULL, NULL, CTL_TEXT}};
 static const struct ctl_column status_record[] = {
     {"cluster_id", "Cluster", CTL_TEXT}, {"map_epoch", "Map epoch", CTL_TEXT},
@@ -317,6 +322,48 @@ static struct vy_err build_certificate_verify(struct ctl_build *build, void *req
     return vy_ok();
 }
 
+/* Both addresses are needed: nothing is guessed. */
+static struct vy_err read_places(struct ctl_build *build, struct admin_add_member_request *add)
+{
+    if (!has(build, CTL_OPTION_LINK) || !has(build, CTL_OPTION_RAFT)) {
+        return refuse(build, word(build, 0),
+                      "needs --link and --raft: addresses of the new process");
+    }
+    add->link_address = value(build, CTL_OPTION_LINK);
+    add->raft_address = value(build, CTL_OPTION_RAFT);
+    add->group = value(build, CTL_OPTION_GROUP);
+    add->write = build->write;
+    return vy_ok();
+}
+
+static struct vy_err build_member_add(struct ctl_build *build, void *request)
+{
+    struct admin_add_member_request *add = request;
+    *add = (struct admin_add_member_request){.node = word(build, 0)};
+    if (!has(build, CTL_OPTION_GROUP)) {
+        return refuse(build, word(build, 0), "needs --group: meta, or a number of 'slot list'");
+    }
+    return read_places(build, add);
+}
+
+static struct vy_err build_member_replace(struct ctl_build *build, void *request)
+{
+    struct admin_add_member_request *add = request;
+    *add = (struct admin_add_member_request){.node = value(build, CTL_OPTION_WITH),
+                                             .replaces = word(build, 0)};
+    if (!has(build, CTL_OPTION_WITH)) {
+        return refuse(build, word(build, 0), "needs --with: the name of the new process");
+    }
+    return read_places(build, add);
+}
+
+static struct vy_err build_member_remove(struct ctl_build *build, void *request)
+{
+    *(struct admin_remove_member_request *)request = (struct admin_remove_member_request){
+        .node = word(build, 0), .group = value(build, CTL_OPTION_GROUP), .write = build->write};
+    return vy_ok();
+}
+
 static struct vy_err build_quota_set(struct ctl_build *build, void *request)
 {
     struct admin_set_quota_request *set = request;
@@ -491,8 +538,8 @@ static struct vy_err build_audit_list(struct ctl_build *build, void *request)
 #define CREDENTIALS "volary.admin.v1.CredentialService"
 #define CLUSTER "volary.admin.v1.ClusterService"
 #define JOBS "volary.admin.v1.JobService"
+#define MEMBERS "volary.admin.v1.MemberService"
 #define AUDIT "volary.admin.v1.AuditService"
-#define ABSENT NULL, NULL, NULL, CTL_NOTHING, NULL, NULL
 
 /* clang-format off */
 const struct ctl_command ctl_commands[] = {
@@ -593,9 +640,18 @@ const struct ctl_command ctl_commands[] = {
      "Show the cluster and its members", "  volaryctl cluster status\n"},
     {"member", "list", "", 0, CLUSTER, "GetStatus", build_empty, CTL_PART, "members", member_columns, CTL_HARMLESS,
      "Show the members of all groups", "  volaryctl member list\n"},
-    {"member", "add", "NODE", 0, ABSENT, CTL_HARMLESS, "Add a member to meta's group", "  volaryctl member add meta-4\n"},
-    {"member", "remove", "NODE", 0, ABSENT, CTL_CONFIRMS, "Remove a member from meta's group", "  volaryctl member remove meta-4 --yes\n"},
-    {"member", "replace", "NODE", 0, ABSENT, CTL_CONFIRMS, "Replace a dead member of meta's group", "  volaryctl member replace meta-2 --yes\n"},
+    {"member", "add", "NODE", CTL_BIT(GROUP) | CTL_BIT(LINK) | CTL_BIT(RAFT) | CTL_BIT(TICKET) | CTL_BIT(WAIT),
+     MEMBERS, "AddMember", build_member_add, CTL_MEMBER, NULL, new_member_record, CTL_HARMLESS,
+     "Add a member to a group: a ticket for its empty directory; it votes once it has caught up",
+     "  volaryctl member add meta-d --group meta --link tcp://192.0.2.4:7070 --raft tcp://192.0.2.4:7071 --ticket meta-d.ticket\n"
+     "  volaryctl member add shard-1-d --group 1 --link tcp://192.0.2.4:7210 --raft tcp://192.0.2.4:7211 --ticket shard-1-d.ticket\n"},
+    {"member", "remove", "NODE", CTL_BIT(GROUP) | CTL_BIT(WAIT),
+     MEMBERS, "RemoveMember", build_member_remove, CTL_MEMBER, NULL, removed_member_record, CTL_CONFIRMS,
+     "Remove a member from its group for good, or give up adding it", "  volaryctl member remove shard-1-d --yes --wait\n"},
+    {"member", "replace", "NODE", CTL_BIT(GROUP) | CTL_BIT(WITH) | CTL_BIT(LINK) | CTL_BIT(RAFT) | CTL_BIT(TICKET) | CTL_BIT(WAIT),
+     MEMBERS, "AddMember", build_member_replace, CTL_MEMBER, NULL, new_member_record, CTL_CONFIRMS,
+     "Replace a member, such as one whose disk is lost: a new one is added, then the old one removed",
+     "  volaryctl member replace shard-1-a --with shard-1-d --link tcp://192.0.2.4:7210 --raft tcp://192.0.2.4:7211 --ticket shard-1-d.ticket --yes\n"},
     {"slot", "list", "", 0, CLUSTER, "ListSlots", build_empty, CTL_PART, "slots", slot_columns, CTL_HARMLESS,
      "Show which group owns which slots", "  volaryctl slot list\n"},
 

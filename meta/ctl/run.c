@@ -540,6 +540,8 @@ static int run_work(struct ctl_work *work)
         return ctl_work_enroll(work);
     case CTL_CODES:
         return ctl_work_show_codes(work);
+    case CTL_MEMBER:
+        return ctl_work_member(work);
     }
     return CTL_EXIT_FAILURE;
 }

@@ -58,6 +58,10 @@ void ctl_work_add_line(struct ctl_work *work, struct vy_bytes line, uint64_t seq
 int ctl_work_end_export(struct ctl_work *work); /* its signed last line */
 int ctl_work_verify_export(struct ctl_work *work);
 
+/* ---- members of groups (run_member.c) ---- */
+
+int ctl_work_member(struct ctl_work *work);
+
 /* ---- jobs (run_job.c) ---- */
 
 int ctl_work_read_path(struct ctl_work *work, struct vy_bytes name, struct vy_bytes *out);

@@ -163,10 +163,6 @@ class Commands(Base):
         self.fails(3, "dry@b.test", "account", "show", "dry@b.test")
         self.fails(4, "exists", "domain", "create", "b.test", "--dry-run")
 
-    def test_what_is_not_there_yet_says_so(self):
-        for words in (["member", "add", "x"], ["member", "remove", "x", "--yes"]):
-            self.fails(1, "not in this version", *words)
-
     def test_unicode_names(self):
         name = "gr\u00fcn@b.test"
         self.assertEqual(self.meta.ctl_json("account", "create", name)["account"], name)
