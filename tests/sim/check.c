@@ -39,6 +39,7 @@ struct group {
     struct numbers digests; /* by index */
     struct links committed; /* by index, as applied first */
     uint64_t committed_last;
+    uint64_t newest_term; /* that anybody led */
     struct member members[MEMBERS_MAX];
 };
 struct check {
@@ -228,6 +229,10 @@ static void check_new_leader(struct check *check, struct sim_process *process,
                 (unsigned long long)status->term);
     }
     *leader = process->number + 1U;
+    if (status->term < group->newest_term) {
+        return; /* elected before, and paused: what later leaders committed it need not have */
+    }
+    group->newest_term = status->term;
     const uint64_t last = group->committed_last;
     const bool is_known = last > 0 && last <= member->persisted;
     SIM_CHECK(check->world,
