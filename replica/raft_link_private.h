@@ -39,9 +39,9 @@ struct raft_link {
     void (*on_frame)(void *arg, uint64_t member_id, struct vy_bytes frame);
     void (*on_bulk)(void *arg, uint64_t member_id, struct vy_bytes frame);
     void *arg;
-    struct rpc_server *server;           /* owned; NULL: alone */
-    struct rpc_server_method methods[2]; /* its table: messages, bulk */
-    struct vy_timer *timer;              /* opens calls that ended on a link that is up */
+    struct rpc_server *server;                    /* owned; NULL: alone */
+    struct rpc_server_method methods[2];          /* its table: messages, bulk */
+    struct vy_timer *timer;                       /* opens calls that ended on a link that is up */
     struct raft_peer *peers[RAFT_LINK_PEERS_MAX]; /* owned */
     size_t peer_count;
     struct raft_link_stats stats;
