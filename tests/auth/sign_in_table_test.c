@@ -58,6 +58,7 @@ struct fixture {
     char soft[64];    /* softly deleted */
     char gone[64];    /* being erased */
     char factor[64];  /* with a second factor */
+    char both[64];    /* with a second factor, and disabled */
     char policy[64];  /* app passwords only */
     char expired[64]; /* app passwords of ada@d.test */
     char revoked[64];
@@ -184,6 +185,9 @@ static void add_states(struct fixture *f)
     delete_account(f, "soft@d.test", true);
     delete_account(f, "gone@d.test", false);
     add_factor(f, "factor@d.test");
+    add_factor(f, "both@d.test");
+    const struct admin_set_account_state_request both = {.account = VY_LIT("both@d.test")};
+    admin(f, "AccountService", "SetAccountState", &both, &account);
 }
 
 static void add_names(struct fixture *f)
@@ -215,6 +219,7 @@ static int set_up(void **state)
     (void)meta_local_add_account(f.local, "soft@d.test", NULL, f.soft, sizeof(f.soft));
     (void)meta_local_add_account(f.local, "gone@d.test", NULL, f.gone, sizeof(f.gone));
     (void)meta_local_add_account(f.local, "factor@d.test", NULL, f.factor, sizeof(f.factor));
+    (void)meta_local_add_account(f.local, "both@d.test", NULL, f.both, sizeof(f.both));
     (void)meta_local_add_account(f.local, "policy@d.test", NULL, f.policy, sizeof(f.policy));
     add_names(&f);
     add_app_passwords(&f);
@@ -345,62 +350,56 @@ static void auth_names_that_are_no_account_are_refused_alike(void **state)
 static void auth_secrets_that_open_nothing_are_refused_alike(void **state)
 {
     struct fixture *f = *state;
+    /* clang-format off */
     const struct row rows[] = {
-        {"wrong password",         "ada@d.test",        WRONG,      ANSWER_REFUSED, "ada@d.test",    "badpassword", false},
-        {"wrong chosen one",       "bob@d.test",        WRONG,      ANSWER_REFUSED, "bob@d.test",    "badpassword",
-         false                                                                                                           },
-        {"another's",              "bob@d.test",        f->ada,     ANSWER_REFUSED, "bob@d.test",    "badpassword", false},
-        {"expired",                "ada@d.test",        f->expired, ANSWER_REFUSED, "ada@d.test",    "expired",     false},
-        {"revoked",                "ada@d.test",        f->revoked, ANSWER_REFUSED, "ada@d.test",    "badpassword", false},
-        {"not this protocol",      "ada@d.test",        f->sieve,   ANSWER_REFUSED, "ada@d.test",    "noproto",
-         false                                                                                                           },
-        {"not from here",          "ada@d.test",        f->far,     ANSWER_REFUSED, "ada@d.test",    "badnetwork",  false},
-        {"another label",          "ada@d.test%tablet", f->phone,   ANSWER_REFUSED, "ada@d.test",
-         "badpassword",                                                                                             false},
-        {"main password, a label", "ada@d.test%phone",  f->ada,     ANSWER_REFUSED, "ada@d.test",
-         "badpassword",                                                                                             false},
-        {"second factor",          "factor@d.test",     f->factor,  ANSWER_REFUSED, "factor@d.test", "needapp",
-         false                                                                                                           },
-        {"app passwords only",     "policy@d.test",     f->policy,  ANSWER_REFUSED, "policy@d.test",
-         "needapp",                                                                                                 false},
-        {"wrong and disabled",     "off@d.test",        WRONG,      ANSWER_REFUSED, "off@d.test",    "badpassword",
-         false                                                                                                           },
-        {"wrong and deleted",      "soft@d.test",       WRONG,      ANSWER_REFUSED, "soft@d.test",   "badpassword",
-         false                                                                                                           },
-        {"nobody",                 "eve@d.test",        WRONG,      ANSWER_REFUSED, "-",             "baduser",     false},
+        { "wrong password",          "ada@d.test",        WRONG,      ANSWER_REFUSED, "ada@d.test",    "badpassword", false },
+        { "wrong chosen one",        "bob@d.test",        WRONG,      ANSWER_REFUSED, "bob@d.test",    "badpassword", false },
+        { "another's",               "bob@d.test",        f->ada,     ANSWER_REFUSED, "bob@d.test",    "badpassword", false },
+        { "expired",                 "ada@d.test",        f->expired, ANSWER_REFUSED, "ada@d.test",    "expired",     false },
+        { "revoked",                 "ada@d.test",        f->revoked, ANSWER_REFUSED, "ada@d.test",    "badpassword", false },
+        { "not this protocol",       "ada@d.test",        f->sieve,   ANSWER_REFUSED, "ada@d.test",    "noproto",     false },
+        { "not from here",           "ada@d.test",        f->far,     ANSWER_REFUSED, "ada@d.test",    "badnetwork",  false },
+        { "another label",           "ada@d.test%tablet", f->phone,   ANSWER_REFUSED, "ada@d.test",    "badpassword", false },
+        { "main password, a label",  "ada@d.test%phone",  f->ada,     ANSWER_REFUSED, "ada@d.test",    "badpassword", false },
+        { "second factor",           "factor@d.test",     f->factor,  ANSWER_REFUSED, "factor@d.test", "needapp",     false },
+        { "app passwords only",      "policy@d.test",     f->policy,  ANSWER_REFUSED, "policy@d.test", "needapp",     false },
+        { "second factor, disabled", "both@d.test",       f->both,    ANSWER_REFUSED, "both@d.test",   "needapp",     false },
+        { "wrong and disabled",      "off@d.test",        WRONG,      ANSWER_REFUSED, "off@d.test",    "badpassword", false },
+        { "wrong and deleted",       "soft@d.test",       WRONG,      ANSWER_REFUSED, "soft@d.test",   "badpassword", false },
+        { "nobody",                  "eve@d.test",        WRONG,      ANSWER_REFUSED, "-",             "baduser",     false },
     };
+    /* clang-format on */
     try_all(f, rows, VY_COUNT_OF(rows));
 }
 
 static void auth_the_right_secret_is_told_what_is_so(void **state)
 {
     struct fixture *f = *state;
+    /* clang-format off */
     const struct row rows[] = {
-        {"right",                        "ada@d.test",       f->ada,       ANSWER_OK,       "ada@d.test",    "ok",            false},
-        {"right, typed otherwise",       "ADA@D.Test",       f->ada,       ANSWER_OK,       "ada@d.test",    "ok",            false},
-        {"app password",                 "ada@d.test",       f->phone,     ANSWER_OK,       "ada@d.test",    "ok",            false},
-        {"by its label",                 "ada@d.test%Phone", f->phone,     ANSWER_OK,       "ada@d.test",    "ok",            false},
-        {"app password behind a factor", "factor@d.test",    f->of_factor, ANSWER_OK,       "factor@d.test",
-         "ok",                                                                                                                false},
-        {"disabled",                     "off@d.test",       f->off,       ANSWER_DISABLED, "off@d.test",    "logindisabled", false},
-        {"softly deleted",               "soft@d.test",      f->soft,      ANSWER_DELETED,  "soft@d.test",   "logindisabled",
-         false                                                                                                                     },
-        {"right, chosen",                "bob@d.test",       CHOSEN,       ANSWER_OK,       "bob@d.test",    "ok",            true },
+        { "right",                        "ada@d.test",       f->ada,       ANSWER_OK,       "ada@d.test",    "ok",            false },
+        { "right, typed otherwise",       "ADA@D.Test",       f->ada,       ANSWER_OK,       "ada@d.test",    "ok",            false },
+        { "app password",                 "ada@d.test",       f->phone,     ANSWER_OK,       "ada@d.test",    "ok",            false },
+        { "by its label",                 "ada@d.test%Phone", f->phone,     ANSWER_OK,       "ada@d.test",    "ok",            false },
+        { "app password behind a factor", "factor@d.test",    f->of_factor, ANSWER_OK,       "factor@d.test", "ok",            false },
+        { "disabled",                     "off@d.test",       f->off,       ANSWER_DISABLED, "off@d.test",    "logindisabled", false },
+        { "softly deleted",               "soft@d.test",      f->soft,      ANSWER_DELETED,  "soft@d.test",   "logindisabled", false },
+        { "right, chosen",                "bob@d.test",       CHOSEN,       ANSWER_OK,       "bob@d.test",    "ok",            true },
     };
+    /* clang-format on */
     try_all(f, rows, VY_COUNT_OF(rows));
 }
 
 static void auth_by_policy_an_app_password_is_asked_for(void **state)
 {
     struct fixture *f = *state;
+    /* clang-format off */
     const struct row rows[] = {
-        {"second factor",      "factor@d.test", f->factor, ANSWER_NEED_APP, "factor@d.test", "needapp",
-         false                                                                                                   },
-        {"app passwords only", "policy@d.test", f->policy, ANSWER_NEED_APP, "policy@d.test",
-         "needapp",                                                                                         false},
-        {"wrong password",     "factor@d.test", WRONG,     ANSWER_REFUSED,  "factor@d.test", "badpassword",
-         false                                                                                                   },
+        { "second factor",      "factor@d.test", f->factor, ANSWER_NEED_APP, "factor@d.test", "needapp",     false },
+        { "app passwords only", "policy@d.test", f->policy, ANSWER_NEED_APP, "policy@d.test", "needapp",     false },
+        { "wrong password",     "factor@d.test", WRONG,     ANSWER_REFUSED,  "factor@d.test", "badpassword", false },
     };
+    /* clang-format on */
     f->local->meta->config.tells_need_app = true;
     try_all(f, rows, VY_COUNT_OF(rows));
 }
@@ -449,10 +448,12 @@ static void auth_who_guessed_too_much_is_told_so(void **state)
         .kinds = {[GUESS_NARROW] = {.count = 1, .per_ms = 3600000}}};
     const struct row first = {
         .situation = "wrong", .name = "ada@d.test", .secret = WRONG, .answer = ANSWER_REFUSED};
+    /* clang-format off */
     const struct row rows[] = {
-        {"limited, right",  "ada@d.test", f->ada, ANSWER_LIMITED, "ada@d.test", "limited", false},
-        {"limited, nobody", "eve@d.test", WRONG,  ANSWER_LIMITED, "-",          "limited", false},
+        { "limited, right",  "ada@d.test", f->ada, ANSWER_LIMITED, "ada@d.test", "limited", false },
+        { "limited, nobody", "eve@d.test", WRONG,  ANSWER_LIMITED, "-",          "limited", false },
     };
+    /* clang-format on */
     assert_false(vy_failed(guess_table_new(&limits, 1, 1024, &f->local->meta->guesses)));
     (void)try_row(f, &first, SIGN_IN_IMAP, SIGN_IN_COMMAND, false);
     for (size_t i = 0; i < VY_COUNT_OF(rows); i++) {

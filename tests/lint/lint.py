@@ -35,6 +35,7 @@ OWNERS = {
     "yaml.h": {"base"},
     "argon2.h": {"frontend", "meta"},
     "zstd.h": {"replica", "shard"},
+    "qrencode.h": {"meta"},
     "openssl/ssl.h": {"base", "proto"},
     "openssl/": {"base", "proto", "replica", "shard", "meta", "frontend"},
     "cmocka.h": {"tests"},
