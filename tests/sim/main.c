@@ -4,6 +4,7 @@
  * there.
  */
 #include "base/bytes.h"
+#include "tests/sim/erase.h"
 #include "tests/sim/plant.h"
 #include "tests/sim/run.h"
 #include <stdio.h>
@@ -15,12 +16,18 @@ struct options {
     uint64_t seeds;
     unsigned verbosity;
     bool is_twice;
+    bool is_erase_sweep;
     const char *plant;
 };
 static struct options options = {.from = 1, .seeds = 1};
 
 static void print_replay(const struct sim_world *world)
 {
+    if (options.is_erase_sweep) {
+        printf("replay: build/dev/tests/volary_sim --erase-sweep --from %llu -v\n",
+               (unsigned long long)world->seed);
+        return;
+    }
     printf("replay: tests/sim/run --seed %llu%s%s -v\n", (unsigned long long)world->seed,
            options.plant == NULL ? "" : " --plant ", options.plant == NULL ? "" : options.plant);
 }
@@ -58,6 +65,8 @@ static void parse(int argc, char **argv)
             i++;
         } else if (strcmp(argv[i], "--twice") == 0) {
             options.is_twice = true;
+        } else if (strcmp(argv[i], "--erase-sweep") == 0) {
+            options.is_erase_sweep = true;
         } else if (strcmp(argv[i], "-v") == 0) {
             options.verbosity++;
         } else {
@@ -73,12 +82,19 @@ int main(int argc, char **argv)
     parse(argc, argv);
     sim_on_fail = print_replay;
     for (uint64_t seed = options.from; seed < options.from + options.seeds; seed++) {
+        if (options.is_erase_sweep) {
+            (void)erase_sweep(seed, options.verbosity);
+            continue;
+        }
         const uint64_t hash = run_seed(seed, options.verbosity, &sums);
         if (options.is_twice && run_seed(seed, 0, &sums) != hash) {
             printf("seed %llu: two runs differ\nreplay: tests/sim/run --seed %llu --twice\n",
                    (unsigned long long)seed, (unsigned long long)seed);
             return EXIT_FAILURE;
         }
+    }
+    if (options.is_erase_sweep) {
+        return EXIT_SUCCESS;
     }
     run_print_sums(&sums);
     if (!run_was_busy(&sums)) {

@@ -222,6 +222,7 @@ static void group_found(struct operator* self, struct vy_err err, const void *re
     const struct admin_account *account = reply;
     must_succeed(self, err);
     self->group_id = account->group_id;
+    SIM_CHECK(self->world, vy_parse_u64(account->id, &self->account_id), "id of an account");
 }
 
 void operator_find_group(struct operator* self, unsigned account)
@@ -252,6 +253,47 @@ void operator_change_password(struct operator* self, unsigned account)
     self->ledger->accounts[account].is_password_changing = true;
     ledger_note_fence(self->ledger, account);
     call(self, "AccountService", "SetPassword", &request, password_changed);
+}
+
+/* ---- deleting ---- */
+
+static void account_deleted(struct operator* self, struct vy_err err, const void *reply)
+{
+    const struct admin_delete_account_reply *deleted = reply;
+    must_succeed(self, err);
+    copy_text(self->job, sizeof(self->job), deleted->intent);
+}
+
+static void delete_prepared(struct operator* self, struct vy_err err, const void *reply)
+{
+    const struct admin_prepare_delete_reply *prepared = reply;
+    must_succeed(self, err);
+    const struct admin_delete_account_request request = {
+        .account = vy_cstr(self->ledger->accounts[self->account].address),
+        .token = prepared->token,
+        .write = write_options(self)};
+    call(self, "AccountService", "DeleteAccount", &request, account_deleted);
+}
+
+void operator_delete_account(struct operator* self, unsigned account)
+{
+    self->account = account;
+    const struct admin_prepare_delete_request request = {
+        .account = vy_cstr(self->ledger->accounts[account].address)};
+    call(self, "AccountService", "PrepareDelete", &request, delete_prepared);
+}
+
+static void job_told(struct operator* self, struct vy_err err, const void *reply)
+{
+    const struct admin_job *job = reply;
+    must_succeed(self, err);
+    self->is_job_complete = job->completed_ms != 0;
+}
+
+void operator_get_job(struct operator* self)
+{
+    const struct admin_get_job_request request = {.id = vy_cstr(self->job)};
+    call(self, "JobService", "GetJob", &request, job_told);
 }
 
 /* ---- life ---- */

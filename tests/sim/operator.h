@@ -24,7 +24,10 @@ struct operator
     uint64_t done;
     /* Called once; the reply is decoded and lives until the next call. */
     void (*on_done)(struct operator* self, struct vy_err err, const void *reply);
-    uint64_t group_id; /* of the account asked for last */
+    uint64_t group_id;   /* of the account asked for last */
+    uint64_t account_id; /* the same */
+    char job[24];        /* of the account deleted last */
+    bool is_job_complete;
     bool is_stopping;
 };
 
@@ -38,6 +41,9 @@ static inline bool operator_is_idle(const struct operator* self)
 void operator_create_domain(struct operator* self);
 void operator_create_account(struct operator* self, unsigned account);
 void operator_find_group(struct operator* self, unsigned account); /* into group_id */
+/* In its two steps; the number of the job is in `job`. */
+void operator_delete_account(struct operator* self, unsigned account);
+void operator_get_job(struct operator* self); /* how that is, in is_job_complete */
 void operator_change_password(struct operator* self, unsigned account);
 /* Changes something every now and then from here on. */
 void operator_start(struct operator* self);
