@@ -23,6 +23,10 @@ struct login_store {
     struct fsm_step *step;
     const struct cmd_login *cmd; /* NULL while sweeping */
     uint64_t account_id;
+    struct meta_account_row account; /* when has_account */
+    bool has_account;
+    struct login_row row; /* of the tuple; zeros when it is a new one */
+    bool has_row;
     struct login_stat_row stat;
     bool has_stat; /* read, to be written: a known tuple from a known network needs none of it */
 };
@@ -187,24 +191,19 @@ static struct vy_err note_net(struct login_store *store)
                    &row);
 }
 
-static struct vy_err note_login(struct fsm_step *step, const struct cmd_login *cmd)
+static struct vy_err note_login(struct login_store *store)
 {
-    struct login_store store = {.step = step, .cmd = cmd, .account_id = cmd->account_id};
-    const struct meta_key key = meta_key_login(cmd->account_id, cmd->tuple_hash);
-    struct login_row row;
-    bool is_known = false;
-    VY_TRY(table_get(&step->view, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, &row,
-                     &is_known));
+    const bool is_known = store->has_row;
     if (!is_known) { /* a known tuple adds no row, so the hot path reads one and writes two */
-        VY_TRY(load_stat(&store));
+        VY_TRY(load_stat(store));
     }
-    VY_TRY(put_row(&store, &row, is_known));
-    VY_TRY(note_net(&store));
+    VY_TRY(put_row(store, &store->row, is_known));
+    VY_TRY(note_net(store));
     if (!is_known) {
-        expire_rows(&store, true, EXPIRE_ROWS_PER_LOGIN);
-        expire_rows(&store, false, EXPIRE_ROWS_PER_LOGIN);
+        expire_rows(store, true, EXPIRE_ROWS_PER_LOGIN);
+        expire_rows(store, false, EXPIRE_ROWS_PER_LOGIN);
     }
-    return save_stat(&store);
+    return save_stat(store);
 }
 
 /* ---- what is too old (LOGIN-2), of accounts that nobody signs in to any more ---- */
@@ -283,17 +282,18 @@ static struct vy_err touch_credential(struct fsm_step *step, const struct cmd_lo
     return fsm_put(step, META_FAMILY_CREDENTIAL, meta_key_bytes(&key), &credential_row_desc, &row);
 }
 
-static struct vy_err check_current(struct fsm_step *step, const struct cmd_login *cmd)
+static struct vy_err check_current(struct login_store *store)
 {
-    struct meta_account_row account;
-    bool is_found = false;
-    VY_TRY(account_get(&step->view, cmd->account_id, &account, &is_found));
-    const uint32_t state = cmd->verdict == LOGIN_VERDICT_OK ? ACCOUNT_STATE_ACTIVE : account.state;
-    bool is_current = is_found && account.epoch == cmd->account_epoch && account.state == state;
+    const struct cmd_login *cmd = store->cmd;
+    const struct meta_account_row *account = &store->account;
+    const uint32_t state = cmd->verdict == LOGIN_VERDICT_OK ? ACCOUNT_STATE_ACTIVE : account->state;
+    bool is_current =
+        store->has_account && account->epoch == cmd->account_epoch && account->state == state;
     if (is_current) {
-        VY_TRY(touch_credential(step, cmd, &is_current));
+        VY_TRY(touch_credential(store->step, cmd, &is_current));
     }
-    return is_current ? vy_ok() : fsm_refuse(step, META_OUTCOME_STALE, "account changed meanwhile");
+    return is_current ? vy_ok()
+                      : fsm_refuse(store->step, META_OUTCOME_STALE, "account changed meanwhile");
 }
 
 /* P18: a nonce opens one session in the whole cluster. */
@@ -313,43 +313,17 @@ static struct vy_err check_once(struct fsm_step *step, const struct cmd_login *c
     return vy_ok();
 }
 
-static struct vy_err is_repeated(struct fsm_step *step, const struct cmd_login *cmd, bool *out)
+static struct vy_err load(struct login_store *store)
 {
-    const struct meta_key key = meta_key_login(cmd->account_id, cmd->tuple_hash);
-    struct login_row row;
-    bool is_found = false;
-    *out = false;
-    if (cmd->attempt.len == 0 || fsm_is_refused(step)) {
-        return vy_ok();
-    }
-    VY_TRY(table_get(&step->view, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, &row,
-                     &is_found));
-    *out = is_found && has_attempt(&row, cmd->attempt);
-    return vy_ok();
+    const struct meta_view *view = &store->step->view;
+    const struct meta_key key = meta_key_login(store->account_id, store->cmd->tuple_hash);
+    VY_TRY(account_get(view, store->account_id, &store->account, &store->has_account));
+    return table_get(view, META_FAMILY_LOGIN, meta_key_bytes(&key), &login_row_desc, &store->row,
+                     &store->has_row);
 }
 
-struct vy_err login_apply(struct fsm_step *step)
+static struct vy_err record_login(struct fsm_step *step, const struct cmd_login *cmd)
 {
-    const struct cmd_login *cmd = step->command->login;
-    struct meta_account_row account;
-    bool is_known = false;
-    bool is_repeat = false;
-    if (cmd->tuple_hash.len != META_TUPLE_BYTES) {
-        return vy_error(VY_CODE_CORRUPT, "tuple of a login");
-    }
-    if (cmd->verdict == LOGIN_VERDICT_OK || cmd->verdict == LOGIN_VERDICT_DISABLED) {
-        VY_TRY(check_current(step, cmd));
-    }
-    VY_TRY(is_repeated(step, cmd, &is_repeat));
-    if (is_repeat) {
-        step->result.account_id = cmd->account_id;
-        step->result.replayed = true;
-        return vy_ok();
-    }
-    VY_TRY(check_once(step, cmd));
-    if (fsm_is_refused(step)) {
-        return vy_ok();
-    }
     struct audit_row record = {.action = AUDIT_ACTION_LOGIN,
                                .account_id = cmd->account_id,
                                .credential_id = cmd->credential_id,
@@ -358,9 +332,31 @@ struct vy_err login_apply(struct fsm_step *step)
                                .mechanism = cmd->mechanism,
                                .count = VY_MAX(cmd->count, 1),
                                .sealed = cmd->sealed};
-    VY_TRY(audit_append(step, &record));
+    return audit_append(step, &record);
+}
+
+struct vy_err login_apply(struct fsm_step *step)
+{
+    const struct cmd_login *cmd = step->command->login;
+    struct login_store store = {.step = step, .cmd = cmd, .account_id = cmd->account_id};
+    if (cmd->tuple_hash.len != META_TUPLE_BYTES) {
+        return vy_error(VY_CODE_CORRUPT, "tuple of a login");
+    }
+    VY_TRY(load(&store));
     step->result.account_id = cmd->account_id;
-    VY_TRY(account_get(&step->view, cmd->account_id, &account, &is_known));
+    if (cmd->verdict == LOGIN_VERDICT_OK || cmd->verdict == LOGIN_VERDICT_DISABLED) {
+        VY_TRY(check_current(&store));
+    }
+    if (!fsm_is_refused(step) && has_attempt(&store.row, cmd->attempt)) {
+        step->result.replayed = true;
+        return vy_ok();
+    }
+    VY_TRY(check_once(step, cmd));
+    if (fsm_is_refused(step)) {
+        return vy_ok();
+    }
+    VY_TRY(record_login(step, cmd));
     /* P8: what was decided before a delete writes no row behind it. */
-    return is_known && account.state >= ACCOUNT_STATE_ERASING ? vy_ok() : note_login(step, cmd);
+    const bool is_going = store.has_account && store.account.state >= ACCOUNT_STATE_ERASING;
+    return is_going ? vy_ok() : note_login(&store);
 }
