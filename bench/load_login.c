@@ -211,19 +211,41 @@ static uint64_t time_refusal(const struct run *run, const struct credential *who
     return took;
 }
 
+/* Nobody comes first, or behind the same other, every time. */
+static void shuffle(unsigned *order, unsigned count)
+{
+    static uint64_t random = 88172645463325252ULL;
+    for (unsigned i = count; i > 1; i--) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        const unsigned other = (unsigned)(random % i);
+        const unsigned kept = order[i - 1];
+        order[i - 1] = order[other];
+        order[other] = kept;
+    }
+}
+
 static void run_timing(struct run *run)
 {
     struct load_samples *samples = calloc(run->credential_count, sizeof(*samples));
+    unsigned *order = calloc(run->credential_count, sizeof(*order));
     double least = 0;
     double most = 0;
-    if (samples == NULL) {
+    if (samples == NULL || order == NULL) {
         load_die("out of memory");
     }
+    for (unsigned i = 0; i < run->credential_count; i++) {
+        order[i] = i;
+    }
     for (unsigned round = 0; round < run->logins; round++) {
+        shuffle(order, run->credential_count);
         for (unsigned i = 0; i < run->credential_count; i++) { /* in turn: the same load for all */
-            load_samples_add(&samples[i], time_refusal(run, &run->credentials[i]));
+            const unsigned who = order[i];
+            load_samples_add(&samples[who], time_refusal(run, &run->credentials[who]));
         }
     }
+    free(order);
     (void)printf("{\"mode\":\"timing\",\"tries\":%u,\"median_ms\":{", run->logins);
     for (unsigned i = 0; i < run->credential_count; i++) {
         const double median = load_samples_ms(&samples[i], 50);
