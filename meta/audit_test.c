@@ -289,6 +289,59 @@ static void a_checkpoint_is_of_a_record_that_is_there(void **state)
                      VY_CODE_ARGUMENT);
 }
 
+/* ---- deleted accounts (P8, acceptance 1.1 e) ---- */
+
+static void erase_account(struct fixture *f, const char *account)
+{
+    char token[64];
+    const struct admin_prepare_delete_request prepare = {.account = vy_cstr(account)};
+    struct admin_prepare_delete_reply prepared;
+    struct admin_delete_account_reply deleted;
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "AccountService", "PrepareDelete", &prepare, &prepared)));
+    (void)snprintf(token, sizeof(token), "%.*s", VY_PRI(prepared.token));
+    const struct admin_delete_account_request request = {.account = vy_cstr(account),
+                                                         .token = vy_cstr(token)};
+    assert_false(vy_failed(
+        meta_local_admin(f->local, "AccountService", "DeleteAccount", &request, &deleted)));
+}
+
+/* Records of sign-ins whose actor is this. */
+static size_t count_actors(struct fixture *f, const char *actor)
+{
+    const struct admin_list_audit_request request = {.from_sequence = 1, .limit = 1000};
+    struct admin_list_audit_reply reply;
+    size_t count = 0;
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AuditService", "ListAudit", &request, &reply)));
+    for (size_t i = 0; i < reply.records_count; i++) {
+        const struct admin_audit_record *record = &reply.records[i];
+        const bool is_login = vy_bytes_equal(record->action, VY_LIT("login"));
+        count += is_login && vy_bytes_equal(record->actor, vy_cstr(actor)) ? 1 : 0;
+        assert_true(!is_login || !vy_bytes_equal(record->actor, VY_LIT("(erased)")) ||
+                    (record->subject.len == 0 &&
+                     vy_bytes_find(record->detail, VY_LIT("192.0.2"), 0) == SIZE_MAX));
+    }
+    return count;
+}
+
+static void p8_deleting_an_account_pseudonymises_its_records_and_drops_none(void **state)
+{
+    struct fixture *f = *state;
+    struct export export;
+    fill(f); /* three sign-ins of ada, one of nobody */
+    const uint64_t before = audit_count(f);
+    assert_int_equal(count_actors(f, "ada@d.test"), 3);
+    erase_account(f, "ada@d.test");
+    assert_true(audit_count(f) > before); /* the delete is in the chain, and all that was */
+    assert_int_equal(count_actors(f, "ada@d.test"), 0);
+    assert_int_equal(count_actors(f, "(erased)"), 3);
+    assert_int_equal(count_actors(f, "nobody@d.test"), 1);
+    make_export(f, 1, &export); /* and can still be checked by whoever has a copy */
+    assert_true(check(&export, vy_bytes(NULL, 0)).is_intact);
+    free_export(&export);
+}
+
 /* ---- login list: filters (LOGIN-4) ---- */
 
 static void sign_in_from(struct fixture *f, const char *ip, const char *password)
@@ -484,6 +537,7 @@ int main(void)
         TEST(p9_whatever_is_done_to_an_export_shows),
         TEST(what_is_no_export_is_said_to_be_none),
         TEST(a_checkpoint_is_of_a_record_that_is_there),
+        TEST(p8_deleting_an_account_pseudonymises_its_records_and_drops_none),
         TEST(login4_lists_are_filtered_by_address_result_and_time),
         TEST(filters_that_are_none_are_refused),
         TEST(login2_records_of_30_days_ago_are_not_shown),
