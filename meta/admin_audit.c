@@ -22,6 +22,8 @@ static struct vy_bytes action_text(enum audit_action action)
         return VY_LIT("domain.delete");
     case AUDIT_ACTION_ACCOUNT_CREATE:
         return VY_LIT("account.create");
+    case AUDIT_ACTION_DELETE_ASK:
+        return VY_LIT("delete.ask");
     case AUDIT_ACTION_ACCOUNT_DELETE:
         return VY_LIT("account.delete");
     case AUDIT_ACTION_ACCOUNT_RESTORE:

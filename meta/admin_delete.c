@@ -133,6 +133,19 @@ void admin_prepare_delete(struct meta_call *call)
     meta_call_barrier(call, prepare_now);
 }
 
+/* ---- who asks, as the machine compares it (DEL-3) ---- */
+
+void admin_actor_mac(struct meta_call *call, uint8_t out[32])
+{
+    struct vy_buf text;
+    vy_buf_init(&text, 4096);
+    vy_buf_append(&text, call->actor.kind);
+    vy_buf_append_byte(&text, 0);
+    vy_buf_append(&text, call->actor.name);
+    cluster_key_mac(call->meta->config.key, "delete-actor", vy_buf_bytes(&text), out);
+    vy_buf_deinit(&text);
+}
+
 /* ---- the second ---- */
 
 static struct vy_err fill_deleted(struct meta_call *call, struct admin_delete_account_reply *out)
@@ -143,7 +156,8 @@ static struct vy_err fill_deleted(struct meta_call *call, struct admin_delete_ac
                                                .state = admin_state_text(account->state),
                                                .restore_until_ms = account->restore_until_ms,
                                                .empty_aliases = call->result.names,
-                                               .empty_aliases_count = call->result.names_count};
+                                               .empty_aliases_count = call->result.names_count,
+                                               .waits_for_second_admin = call->result.waits};
     if (call->result.job_id != 0) {
         VY_TRY(admin_text_u64(&call->arena, call->result.job_id, &out->intent));
     }
@@ -166,6 +180,10 @@ static void delete_on_committed(struct meta_call *call)
     if (admin_is_refused(call)) {
         return;
     }
+    if (call->result.waits) {
+        delete_answer(call);
+        return;
+    }
     erase_saga_kick(call->meta->saga);
     admin_fence(call, delete_answer); /* P8: done when the group takes nothing more */
 }
@@ -174,10 +192,14 @@ static void delete_for_good(struct meta_call *call, uint64_t epoch)
 {
     const struct admin_delete_account_request *request = call->message;
     struct admin_write *write = admin_write_of(call);
+    uint8_t actor[32];
+    admin_actor_mac(call, actor);
     const struct cmd_account_delete body = {.account_id = write->account.id,
                                             .account_epoch = epoch,
                                             .cascade = request->cascade,
-                                            .quarantine_ms = meta_quarantine_ms(call->meta)};
+                                            .quarantine_ms = meta_quarantine_ms(call->meta),
+                                            .second_admin = call->meta->config.second_admin,
+                                            .actor = vy_bytes(actor, sizeof(actor))};
     /* Under the cluster's key, with a number for a name: it must outlive the account's key. */
     const char *subject =
         vy_arena_printf(&call->arena, "account %llu", (unsigned long long)write->account.id);

@@ -181,7 +181,8 @@ static void delete_answer(struct meta_call *call)
     const struct admin_write *write = admin_write_of(call);
     struct admin_delete_domain_reply reply = {.name = write->name,
                                               .account_count = write->domain_accounts,
-                                              .alias_count = write->domain_aliases};
+                                              .alias_count = write->domain_aliases,
+                                              .waits_for_second_admin = call->result.waits};
     struct vy_err err = vy_ok();
     if (admin_is_refused(call)) {
         return;
@@ -212,7 +213,11 @@ void admin_delete_domain(struct meta_call *call)
                                       "PrepareDeleteDomain gives for this domain"));
         return;
     }
+    uint8_t actor[32];
+    admin_actor_mac(call, actor);
     const struct cmd_domain_delete body = {.name = write->name,
+                                           .second_admin = call->meta->config.second_admin,
+                                           .actor = vy_bytes(actor, sizeof(actor)),
                                            .cascade = request->cascade,
                                            .account_count = confirmed.account_count,
                                            .alias_count = confirmed.alias_count};

@@ -45,6 +45,8 @@ void admin_answer_account(struct meta_call *call);
 /* Tells the account's group its epoch, if it can be told; then next. Reads the account again. */
 void admin_fence(struct meta_call *call, meta_call_fn next);
 void admin_reply_empty(struct meta_call *call);
+/* Who calls, keyed: two calls of one administrator have the same. */
+void admin_actor_mac(struct meta_call *call, uint8_t out[32]);
 
 /* ---- secrets ---- */
 

@@ -266,6 +266,43 @@ static void del3_a_delete_needs_the_token_of_this_account_as_it_is_now(void **st
     assert_int_equal(account_row(f, f->id).state, ACCOUNT_STATE_ACTIVE);
 }
 
+static void del3_a_second_administrator_has_to_agree(void **state)
+{
+    struct fixture *f = *state;
+    struct admin_delete_account_reply reply;
+    const struct deletion deletion = {.account = "ada@d.test"};
+    meta_local_need_second_admin(f->local);
+    f->local->actor = "eve";
+    for (unsigned i = 0; i < 2; i++) { /* one is not two, however often */
+        assert_false(vy_failed(delete_it(f, &deletion, &reply)));
+        assert_true(reply.waits_for_second_admin);
+        assert_int_equal(reply.intent.len, 0);
+        assert_true(vy_bytes_equal(reply.state, VY_LIT("active")));
+        assert_int_equal(f->fence_count, 0);
+        assert_int_equal(login(f), LOGIN_RESULT_OK);
+    }
+    fake_clock_advance_ms(&f->local->clock, DAY_MS); /* too late */
+    f->local->actor = "bob";
+    assert_false(vy_failed(delete_it(f, &deletion, &reply)));
+    assert_true(reply.waits_for_second_admin);
+    f->local->actor = "eve";
+    assert_false(vy_failed(delete_it(f, &deletion, &reply)));
+    assert_false(reply.waits_for_second_admin);
+    assert_true(vy_bytes_equal(reply.intent, VY_LIT("1")));
+    assert_int_equal(login(f), LOGIN_RESULT_REFUSED);
+    (void)run_to_end(f, "1");
+    const struct admin_list_audit_request list = {.from_sequence = 1, .limit = 100};
+    struct admin_list_audit_reply audit;
+    assert_false(vy_failed(meta_local_admin(f->local, "AuditService", "ListAudit", &list, &audit)));
+    unsigned asks = 0;
+    for (size_t i = 0; i < audit.records_count; i++) {
+        const bool is_ask = vy_bytes_equal(audit.records[i].action, VY_LIT("delete.ask"));
+        asks += is_ask ? 1 : 0;
+        assert_true(!is_ask || vy_bytes_equal(audit.records[i].subject, VY_LIT("account 1")));
+    }
+    assert_int_equal(asks, 3);
+}
+
 /* ---- the intent ---- */
 
 static void p8_with_the_answer_nothing_lets_in_and_the_key_is_gone(void **state)
@@ -708,6 +745,11 @@ static void del9_the_next_leader_goes_on_with_a_domain(void **state)
     struct admin_delete_domain_reply reply;
     char token[96];
     (void)meta_local_add_account(f->local, "bob@d.test", NULL, NULL, 0);
+    meta_local_need_second_admin(f->local);
+    prepare_domain(f, token, 2, 0);
+    assert_false(vy_failed(delete_domain(f, token, true, &reply)));
+    assert_true(reply.waits_for_second_admin); /* DEL-3 */
+    f->local->actor = "another";
     add_shard(f, "shard-a", group_of_ada(f));
     f->local->member_err = vy_error(VY_CODE_UNAVAILABLE, "down");
     prepare_domain(f, token, 2, 0);
@@ -794,6 +836,7 @@ int main(void)
         TEST(del1_a_restored_account_is_as_disabled_as_before),
         TEST(del1_a_soft_delete_that_is_not_undone_becomes_an_erasure),
         TEST(del3_a_delete_needs_the_token_of_this_account_as_it_is_now),
+        TEST(del3_a_second_administrator_has_to_agree),
         TEST(p8_with_the_answer_nothing_lets_in_and_the_key_is_gone),
         TEST(p8_a_catch_all_does_not_get_the_mail_of_the_deleted),
         TEST(del1_the_same_operation_is_done_once),

@@ -55,8 +55,16 @@ struct vy_err domain_begin_delete(struct fsm_step *step, struct domain_row *doma
                           (unsigned long long)domain->account_count,
                           (unsigned long long)domain->alias_count);
     }
+    const struct delete_consent consent = {.is_needed = cmd->second_admin,
+                                           .actor = cmd->actor,
+                                           .asked_by = &domain->delete_asked_by,
+                                           .asked_ms = &domain->delete_asked_ms};
+    const bool is_agreed = delete_is_agreed(step, &consent);
     if (fsm_is_dry(step)) {
         return vy_ok();
+    }
+    if (!is_agreed) {
+        return fsm_put(step, META_FAMILY_DOMAIN, domain->name, &domain_row_desc, domain);
     }
     VY_TRY(counter_get(&step->view, &counter));
     domain->deleting_job_id = ++counter.next_job_id;

@@ -255,7 +255,8 @@ static struct vy_err run(struct fsm_step *step)
     if (fsm_is_refused(step) || fsm_is_dry(step)) {
         return vy_ok();
     }
-    VY_TRY(record(step, kind->action));
+    VY_TRY(
+        record(step, step->audit_action != AUDIT_ACTION_NONE ? step->audit_action : kind->action));
     return remember(step, &operation);
 }
 

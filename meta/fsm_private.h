@@ -21,6 +21,7 @@ struct fsm_step {
     uint64_t audit_account_id; /* whose record it is; a handler sets it */
     uint64_t audit_credential_id;
     enum login_verdict audit_verdict; /* of a code that was to be proved */
+    enum audit_action audit_action;   /* NONE: the command's */
 };
 
 /* Each takes the command's own member, which is set. */
@@ -78,6 +79,15 @@ VY_CHECKED struct vy_err domain_begin_delete(struct fsm_step *step, struct domai
 /* Refuses what would add to a domain that is being deleted. */
 VY_CHECKED struct vy_err domain_check_stays(struct fsm_step *step, const struct domain_row *domain);
 VY_CHECKED struct vy_err erase_put_job(struct fsm_step *step, const struct job_row *job);
+/* DEL-3: did another administrator ask for the same within a day? Else this one's asking is noted
+ * in *asked_by and *asked_ms, for the caller to write, and *out is false. */
+struct delete_consent {
+    bool is_needed;
+    struct vy_bytes actor;
+    struct vy_bytes *asked_by;
+    uint64_t *asked_ms;
+};
+bool delete_is_agreed(struct fsm_step *step, const struct delete_consent *consent);
 /* DEL-7: takes the account out of what names it, or refuses with the list of it. */
 VY_CHECKED struct vy_err references_drop(struct fsm_step *step,
                                          const struct meta_account_row *account, bool cascade);

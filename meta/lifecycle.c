@@ -165,11 +165,62 @@ static struct vy_err check_confirmation(struct fsm_step *step,
                             "and confirm again");
 }
 
+#define CONSENT_MS (24ULL * 60 * 60 * 1000) /* within this the second one has to agree */
+
+bool delete_is_agreed(struct fsm_step *step, const struct delete_consent *consent)
+{
+    const uint64_t now_ms = step->entry->time_ms;
+    const bool is_asked =
+        consent->asked_by->len > 0 &&
+        now_ms < *consent->asked_ms + VY_MIN(CONSENT_MS, UINT64_MAX - *consent->asked_ms);
+    const bool is_other = is_asked && !vy_bytes_equal(*consent->asked_by, consent->actor);
+    if (!consent->is_needed || is_other) {
+        return true;
+    }
+    if (!is_asked) {
+        *consent->asked_by = consent->actor;
+        *consent->asked_ms = now_ms;
+    }
+    step->result.waits = true;
+    step->audit_action = AUDIT_ACTION_DELETE_ASK;
+    return false;
+}
+
+/* True: nothing is deleted now. */
+static struct vy_err wait_for_second(struct fsm_step *step, const struct meta_account_row *account,
+                                     bool *waits)
+{
+    const struct cmd_account_delete *cmd = step->command->account_delete;
+    struct meta_account_row asked = *account;
+    const struct delete_consent consent = {.is_needed = cmd->second_admin && !cmd->expired &&
+                                                        cmd->parent_job_id == 0,
+                                           .actor = cmd->actor,
+                                           .asked_by = &asked.delete_asked_by,
+                                           .asked_ms = &asked.delete_asked_ms};
+    *waits = !delete_is_agreed(step, &consent);
+    if (!*waits || fsm_is_dry(step)) {
+        return vy_ok();
+    }
+    if (!cmd->cascade) {
+        VY_TRY(
+            references_drop(step, account, /* cascade = */ false)); /* refuses, or does nothing */
+    }
+    step->audit_account_id = 0;
+    return fsm_is_refused(step) ? vy_ok() : fsm_put_account(step, &asked);
+}
+
 static struct vy_err delete_for_good(struct fsm_step *step, struct meta_account_row *account)
 {
     const struct cmd_account_delete *cmd = step->command->account_delete;
     const bool is_known = account->state == ACCOUNT_STATE_ERASING;
+    bool waits = false;
     VY_TRY(check_confirmation(step, account));
+    if (!fsm_is_refused(step) && !is_known) {
+        VY_TRY(wait_for_second(step, account, &waits));
+    }
+    if (waits) {
+        return vy_ok();
+    }
     if (!fsm_is_refused(step)) {
         VY_TRY(move(step, account, cmd->expired ? LIFECYCLE_EXPIRE : LIFECYCLE_DELETE));
     }

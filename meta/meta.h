@@ -131,6 +131,7 @@ struct meta_config {
     uint64_t retention_ms; /* 0: META_RETENTION_MS; how long a soft delete can be undone */
     const struct guess_limits *guesses; /* NULL: guessing costs nothing. Copied */
     uint64_t quarantine_ms; /* 0: META_QUARANTINE_MS; how long its address stays unused */
+    bool second_admin;      /* deletes for good need two administrators (DEL-3) */
     uint64_t alert_ms;      /* 0: META_ALERT_MS; an erasure that takes longer is told by a metric */
     struct vy_workers *expel_workers; /* NULL: a thread of its own (replica/expel.h) */
     /* Of another member of meta's group: the node that it runs on (NULL: not known), and whether it

@@ -263,6 +263,7 @@ static struct vy_err open_meta(struct meta_role *role)
         .quarantine_ms = vy_config_ms(config, "delete.quarantine_s"),
         .tells_need_app = vy_config_bool(config, "auth.tell_need_app_password"),
         .alert_ms = vy_config_ms(config, "delete.alert_s"),
+        .second_admin = vy_config_bool(config, "delete.second_admin"),
         .group_ids = group_ids,
         .group_count = group_count,
         .expel = &meta_expel_caller_ops,

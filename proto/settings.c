@@ -109,6 +109,8 @@ const struct vy_config_key settings_keys[] = {
       .doc = "All data is read back and compared between the members once in this time; 0: never." },
     { .name = "scrub.bytes_per_second", .type = VY_CONFIG_SIZE, .bare_unit = 1, .default_text = "8MiB", .min = 65536, .max = 10737418240, .roles = SETTINGS_META | SETTINGS_SHARD,
       .doc = "How fast it is read at most." },
+    { .name = "delete.second_admin", .type = VY_CONFIG_BOOL, .default_text = "false", .roles = SETTINGS_META,
+      .doc = "Erasing an account or a domain needs two administrators: the second asks for the same within a day. The same on all members of meta." },
     { .name = "delete.alert_s", .type = VY_CONFIG_DURATION, .bare_unit = 1000, .default_text = "24h", .min = 1000, .roles = SETTINGS_META,
       .doc = "An erasure that is not complete after this time is counted by volary_meta_erase_overdue." },
     { .name = "delete.quarantine_s", .type = VY_CONFIG_DURATION, .bare_unit = 1000, .default_text = "30d", .roles = SETTINGS_META, 

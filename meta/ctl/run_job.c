@@ -162,6 +162,15 @@ static void say_empty_aliases(struct ctl_work *work, const struct admin_delete_a
     }
 }
 
+static void say_second_admin(struct ctl_work *work, bool waits)
+{
+    if (waits) {
+        fprintf(work->run->err,
+                "note: nothing is deleted yet; another administrator has to run the "
+                "same command within 24 hours (delete.second_admin)\n");
+    }
+}
+
 static int wait_for_certificate(struct ctl_work *work, const char *id)
 {
     struct ctl_answer answer;
@@ -184,6 +193,7 @@ static int finish_delete(struct ctl_work *work, const struct admin_delete_accoun
         return ctl_work_fail_err(work, vy_error(VY_CODE_NOMEM, "id"));
     }
     say_empty_aliases(work, reply);
+    say_second_admin(work, reply->waits_for_second_admin);
     if (work->write.validate_only) {
         fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
     }
@@ -234,6 +244,7 @@ static int finish_domain(struct ctl_work *work, const struct admin_delete_domain
     if (work->write.validate_only) {
         fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
     }
+    say_second_admin(work, reply->waits_for_second_admin);
     if (reply->intent.len > 0 && work->run->args->has[CTL_OPTION_WAIT]) {
         return wait_for_certificate(work, id);
     }

@@ -260,6 +260,11 @@ static void build(struct meta_local *local, uint32_t scram_iterations,
     assert_false(vy_failed(meta_start(local->meta)));
 }
 
+void meta_local_need_second_admin(struct meta_local *local)
+{
+    local->meta->config.second_admin = true;
+}
+
 struct meta_local *meta_local_new(uint32_t scram_iterations, const struct meta_fence_ops *fence,
                                   void *fence_arg)
 {
@@ -370,8 +375,9 @@ struct vy_err meta_local_admin_bytes(struct meta_local *local, const struct vy_p
                                      struct vy_bytes request, struct vy_bytes *reply)
 {
     struct answer answer = {.local = local};
-    const struct meta_actor actor = {
-        .kind = VY_LIT("operator"), .name = VY_LIT("root"), .peer = VY_LIT("unix")};
+    const struct meta_actor actor = {.kind = VY_LIT("operator"),
+                                     .name = vy_cstr(local->actor == NULL ? "root" : local->actor),
+                                     .peer = VY_LIT("unix")};
     vy_arena_reset(&local->arena);
     meta_admin_call(local->meta, method, request, &actor, on_reply, &answer);
     return finish(local, &answer, reply);

@@ -35,6 +35,7 @@ struct meta_local {
     uint64_t last_ms;
     bool is_leader;
     bool is_holding;                          /* entries wait for meta_local_release, in order */
+    const char *actor;                        /* who calls the admin API; NULL: root */
     bool is_unexpelled;                       /* its files are never rid of what was deleted */
     struct account_expel_reply member_answer; /* of every other member, or */
     struct vy_err member_err;                 /* why it cannot be asked */
@@ -47,6 +48,8 @@ struct meta_local {
 };
 
 /* scram_iterations 0: 4,096, so that tests are quick. A formed cluster without domains. */
+/* Deletes for good need two (DEL-3). */
+void meta_local_need_second_admin(struct meta_local *local);
 struct meta_local *meta_local_new(uint32_t scram_iterations, const struct meta_fence_ops *fence,
                                   void *fence_arg);
 /* Who is asked how the shards do; without, status of a cluster with shards is UNSUPPORTED. */
