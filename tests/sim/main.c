@@ -17,8 +17,12 @@ struct options {
     unsigned verbosity;
     bool is_twice;
     bool is_erase_sweep;
+    bool is_sweep;
     const char *plant;
 };
+/* Two of three members for each of hold, decide and release. */
+#define SWEEP_WRITES_MIN 6U
+
 static struct options options = {.from = 1, .seeds = 1};
 
 static void print_replay(const struct sim_world *world)
@@ -28,8 +32,9 @@ static void print_replay(const struct sim_world *world)
                (unsigned long long)world->seed);
         return;
     }
-    printf("replay: tests/sim/run --seed %llu%s%s -v\n", (unsigned long long)world->seed,
-           options.plant == NULL ? "" : " --plant ", options.plant == NULL ? "" : options.plant);
+    printf("replay: tests/sim/run --seed %llu%s%s%s -v\n", (unsigned long long)world->seed,
+           options.is_sweep ? " --sweep" : "", options.plant == NULL ? "" : " --plant ",
+           options.plant == NULL ? "" : options.plant);
 }
 
 static uint64_t number(const char *text)
@@ -67,6 +72,8 @@ static void parse(int argc, char **argv)
             options.is_twice = true;
         } else if (strcmp(argv[i], "--erase-sweep") == 0) {
             options.is_erase_sweep = true;
+        } else if (strcmp(argv[i], "--sweep") == 0) {
+            options.is_sweep = true;
         } else if (strcmp(argv[i], "-v") == 0) {
             options.verbosity++;
         } else {
@@ -76,11 +83,44 @@ static void parse(int argc, char **argv)
     }
 }
 
+/* How many writes the delivery takes. */
+static uint64_t sweep_writes(uint64_t seed, struct run_crash crash, struct run_sums *sums)
+{
+    crash.write = 1;
+    while (run_crash_at(seed, options.verbosity, &crash, sums)) {
+        crash.write++;
+    }
+    return crash.write;
+}
+
+/* A delivery to both groups, with a death at each of its writes. */
+static int sweep(void)
+{
+    struct run_sums sums = {.seeds = 0};
+    for (uint64_t seed = options.from; seed < options.from + options.seeds; seed++) {
+        for (unsigned i = 0; i < 2 * RUN_VICTIM_COUNT; i++) {
+            const struct run_crash crash = {.victim = (enum run_victim)(i / 2),
+                                            .gives_up = i % 2 == 1};
+            const uint64_t writes = sweep_writes(seed, crash, &sums);
+            if (writes < SWEEP_WRITES_MIN) {
+                printf("seed %llu: a delivery to two groups ends after %llu writes\n",
+                       (unsigned long long)seed, (unsigned long long)writes);
+                return EXIT_FAILURE;
+            }
+        }
+    }
+    run_print_sums(&sums);
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     struct run_sums sums = {.seeds = 0};
     parse(argc, argv);
     sim_on_fail = print_replay;
+    if (options.is_sweep) {
+        return sweep();
+    }
     for (uint64_t seed = options.from; seed < options.from + options.seeds; seed++) {
         if (options.is_erase_sweep) {
             (void)erase_sweep(seed, options.verbosity);

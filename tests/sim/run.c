@@ -191,16 +191,33 @@ bool run_was_busy(const struct run_sums *sums)
                                       sums->leaders > seeds * 4 && sums->installs > 0);
 }
 
+static void run_init(struct run *run, uint64_t seed, unsigned verbosity)
+{
+    *run = (struct run){.world = sim_world_new(seed, verbosity)};
+    run->ledger = ledger_new(run->world);
+    run->workload = workload_new(run->world, run->ledger);
+    run->operator= operator_new(run->world, run->ledger);
+    run->nemesis = nemesis_new(run->world);
+    run->check = check_new(run->world);
+    run->world->on_step = on_step;
+    run->world->on_step_arg = run;
+}
+
+static void run_deinit(struct run *run)
+{
+    run->world->on_step = NULL;
+    sim_world_free(run->world);
+    check_free(run->check);
+    nemesis_free(run->nemesis);
+    operator_free(run->operator);
+    workload_free(run->workload);
+    ledger_free(run->ledger);
+}
+
 uint64_t run_seed(uint64_t seed, unsigned verbosity, struct run_sums *sums)
 {
-    struct run run = {.world = sim_world_new(seed, verbosity)};
-    run.ledger = ledger_new(run.world);
-    run.workload = workload_new(run.world, run.ledger);
-    run.operator= operator_new(run.world, run.ledger);
-    run.nemesis = nemesis_new(run.world);
-    run.check = check_new(run.world);
-    run.world->on_step = on_step;
-    run.world->on_step_arg = &run;
+    struct run run;
+    run_init(&run, seed, verbosity);
     form(&run);
     workload_start(run.workload);
     operator_start(run.operator);
@@ -209,12 +226,69 @@ uint64_t run_seed(uint64_t seed, unsigned verbosity, struct run_sums *sums)
     finish(&run);
     add_sums(&run, sums);
     const uint64_t hash = run.world->hash;
-    run.world->on_step = NULL;
-    sim_world_free(run.world);
-    check_free(run.check);
-    nemesis_free(run.nemesis);
-    operator_free(run.operator);
-    workload_free(run.workload);
-    ledger_free(run.ledger);
+    run_deinit(&run);
     return hash;
+}
+
+/* ---- one delivery, and a death at a chosen moment of it ---- */
+
+#define DEAD_MS 300U
+#define ATTEMPTS_MAX 20U
+
+static void kill_frontends(struct run *run)
+{
+    for (unsigned i = 0; i < SIM_FRONTEND_COUNT; i++) {
+        sim_crash(sim_frontend(run->world, i), SIM_KILL);
+    }
+}
+
+/* Until the client has its answer, or none; frontends die at that write of whomsoever. */
+static bool attempt(struct run *run, bool is_frontends, uint64_t kill_at_writes)
+{
+    bool is_killed = false;
+    workload_deliver_to_groups(run->workload);
+    for (unsigned ms = 0; ms < SETTLE_MS && !workload_is_idle(run->workload); ms++) {
+        sim_run_ms(run->world, 1);
+        if (is_frontends && !is_killed && run->world->durable_writes >= kill_at_writes) {
+            kill_frontends(run);
+            is_killed = true;
+        }
+    }
+    SIM_CHECK(run->world, workload_is_idle(run->workload), "a client hangs");
+    return is_killed;
+}
+
+static void revive_all(struct run *run)
+{
+    sim_run_ms(run->world, DEAD_MS);
+    for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
+        if (!sim_is_up(&run->world->processes[i])) {
+            sim_start(&run->world->processes[i]);
+        }
+    }
+}
+
+bool run_crash_at(uint64_t seed, unsigned verbosity, const struct run_crash *crash,
+                  struct run_sums *sums)
+{
+    struct run run;
+    run_init(&run, seed, verbosity);
+    form(&run);
+    const bool is_frontends = crash->victim == RUN_VICTIM_FRONTENDS;
+    run.world->crash_death = crash->victim == RUN_VICTIM_CUT ? SIM_POWER_CUT : SIM_KILL;
+    run.world->crash_at_write = is_frontends ? 0 : crash->write;
+    bool has_died = attempt(&run, is_frontends, run.world->durable_writes + crash->write);
+    has_died = is_frontends ? has_died : run.world->crash_at_write == 0;
+    run.world->crash_at_write = 0;
+    for (unsigned i = 0; i < ATTEMPTS_MAX && !crash->gives_up && workload_wants_again(run.workload);
+         i++) {
+        revive_all(&run);
+        (void)attempt(&run, false, 0);
+    }
+    SIM_CHECK(run.world, crash->gives_up || !workload_wants_again(run.workload),
+              "the client is never heard");
+    finish(&run);
+    add_sums(&run, sums);
+    run_deinit(&run);
+    return has_died;
 }

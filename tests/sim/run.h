@@ -18,6 +18,19 @@ struct run_sums {
 };
 /* Ends the program when a promise is broken. Returns the hash of all that happened. */
 uint64_t run_seed(uint64_t seed, unsigned verbosity, struct run_sums *sums);
+/*
+ * One delivery to both groups. Somebody dies at the n-th durable write since it began: who writes,
+ * by kill or power cut, or the frontends; then the client sends again until it is stored, or gives
+ * it up, and both have it or neither. False: it came to an end before the n-th write.
+ */
+enum run_victim { RUN_VICTIM_KILLED, RUN_VICTIM_CUT, RUN_VICTIM_FRONTENDS, RUN_VICTIM_COUNT };
+struct run_crash {
+    enum run_victim victim;
+    uint64_t write;
+    bool gives_up;
+};
+bool run_crash_at(uint64_t seed, unsigned verbosity, const struct run_crash *crash,
+                  struct run_sums *sums);
 void run_print_sums(const struct run_sums *sums);
 /* The faults left room for work, and the work for faults. */
 bool run_was_busy(const struct run_sums *sums);

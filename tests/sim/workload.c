@@ -97,6 +97,19 @@ static void choose_recipients(struct workload_user *user)
     }
 }
 
+static void choose_one_per_group(struct workload_user *user)
+{
+    const struct ledger *ledger = user->workload->ledger;
+    user->recipient_count = 0;
+    for (unsigned group = 1; group <= SIM_GROUPS; group++) {
+        unsigned account = 0;
+        while (ledger->accounts[account].group != group) {
+            account++;
+        }
+        user->recipients[user->recipient_count++] = account;
+    }
+}
+
 /* A new message, or the one before once more. False: there are no tokens left. */
 static bool choose_delivery(struct workload_user *user)
 {
@@ -109,7 +122,11 @@ static bool choose_delivery(struct workload_user *user)
         return false;
     }
     user->token = ledger->next_token++;
-    choose_recipients(user);
+    if (user->workload->to_each_group) {
+        choose_one_per_group(user);
+    } else {
+        choose_recipients(user);
+    }
     vy_buf_reset(&user->body);
     write_message(user->workload->world, user->token, &user->body);
     vy_buf_append_cstr(&user->body, ".\r\n");
@@ -190,7 +207,8 @@ static void deliver_end(struct workload_user *user, enum client_end end)
     }
     ledger->deliveries[user->token].ended_ms = user->workload->world->now_ms;
     user->recipient_count = left;
-    user->wants_again = left > 0 && sim_chance(user->workload->world, AGAIN_PERMILLE);
+    user->wants_again = left > 0 && (user->workload->to_each_group ||
+                                     sim_chance(user->workload->world, AGAIN_PERMILLE));
     user->workload->done += end == CLIENT_DONE;
 }
 
@@ -565,6 +583,22 @@ void workload_list(struct workload *workload, unsigned account, enum ledger_box 
     user->account = account;
     script_list(user, box, 1);
     begin(user, &list_op);
+}
+
+void workload_deliver_to_groups(struct workload *workload)
+{
+    struct workload_user *user = &workload->users[0];
+    VY_ASSERT(user->op == NULL);
+    workload->to_each_group = true;
+    const bool has_begun = smtp_begin(user);
+    VY_ASSERT(has_begun);
+    begin(user, &ops[OP_SMTP]);
+}
+
+bool workload_wants_again(const struct workload *workload)
+{
+    const struct workload_user *user = &workload->users[0];
+    return user->recipient_count > 0;
 }
 
 /* ---- life ---- */

@@ -38,7 +38,8 @@ struct workload {
     struct sim_world *world;
     struct ledger *ledger;
     struct workload_user users[WORKLOAD_USERS];
-    bool is_stopping; /* nothing new is begun */
+    bool is_stopping;   /* nothing new is begun */
+    bool to_each_group; /* workload_deliver_to_groups() */
     uint64_t pause_ms_max;
     unsigned hot_account; /* used by everybody at once */
     uint64_t done;        /* operations that were acknowledged */
@@ -53,6 +54,10 @@ void workload_start(struct workload *workload);
 bool workload_is_idle(const struct workload *workload);
 /* A step touched this frontend: its clients read. */
 void workload_look(struct workload *workload, const struct sim_process *frontend);
+/* Begins a delivery by SMTP to one account of each group, or the last one once more. */
+void workload_deliver_to_groups(struct workload *workload);
+/* Its client has no good answer yet. */
+bool workload_wants_again(const struct workload *workload);
 /* Creates the second mailbox of an account, when nothing is broken. */
 void workload_make_box(struct workload *workload, unsigned account);
 /* Begins a listing of a mailbox, for the end of a run; it is over when the workload is idle. */
