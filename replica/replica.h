@@ -289,13 +289,6 @@ void replica_receive(struct replica *replica, uint64_t member_id, struct vy_byte
 /* A frame that came by send_bulk. */
 void replica_receive_bulk(struct replica *replica, uint64_t member_id, struct vy_bytes frame);
 
-/* ---- snapshots ---- */
-
-/* Ends what is being sent and removes the checkpoint it came from: it holds what is being erased.
- * Members that need one get a new one. Asynchronous: ask replica_has_snapshots. */
-void replica_drop_snapshots(struct replica *replica);
-bool replica_has_snapshots(const struct replica *replica); /* files of a checkpoint, to be sent */
-
 /* ---- facts ---- */
 
 struct replica_identity {

@@ -246,7 +246,13 @@ void snapshots_deinit(struct replica *replica)
 bool replica_has_no_copy_before(const struct replica *replica, uint64_t moment_ms)
 {
     const struct snapshots *snapshots = replica->snapshots;
-    return snapshots == NULL ||
-           (!snapshots->is_leftover && (snapshots->source.state == SNAPSHOT_SOURCE_NONE ||
-                                        snapshots->source.begun_ms > moment_ms));
+    if (snapshots == NULL) {
+        return true;
+    }
+    const bool has_source =
+        snapshots->source.state != SNAPSHOT_SOURCE_NONE && snapshots->source.begun_ms <= moment_ms;
+    const bool has_staged =
+        snapshots->is_leftover || (snapshots->receive.state != SNAPSHOT_RECEIVE_REST &&
+                                   snapshots->receive.begun_ms <= moment_ms);
+    return !has_source && !has_staged;
 }

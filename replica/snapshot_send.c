@@ -220,16 +220,6 @@ void send_tick(struct replica *replica)
     snapshots_want_tick(replica);
 }
 
-void replica_drop_snapshots(struct replica *replica)
-{
-    give_up(replica, vy_error(VY_CODE_CANCELLED, "what it holds is being erased"));
-}
-
-bool replica_has_snapshots(const struct replica *replica)
-{
-    return replica->snapshots->source.state != SNAPSHOT_SOURCE_NONE;
-}
-
 /* ---- pieces ---- */
 
 struct read_job {
