@@ -47,14 +47,13 @@ struct ledger_account {
     unsigned number;
     unsigned group; /* of shards, that it lives in */
     char address[48];
-    bool exists; /* its creation was acknowledged */
-    bool is_delete_tried;
-    uint64_t deleted_at;
+    bool exists; /* as far as was acknowledged; a soft delete ends it, a restore begins it again */
+    bool is_changing;    /* its password, or whether it exists: either may hold */
+    uint64_t valid_at;   /* since then this password opens it */
+    uint64_t deleted_at; /* since then nothing does; 0: it exists */
     char password[LEDGER_PASSWORD_BYTES];
-    char old_password[LEDGER_PASSWORD_BYTES]; /* revoked; empty: none */
-    uint64_t password_at;                     /* the change was acknowledged */
-    bool is_password_changing;
-    uint64_t fenced_ms[LEDGER_FENCES_MAX]; /* virtual: its epoch may have changed then */
+    char old_password[LEDGER_PASSWORD_BYTES]; /* revoked at valid_at; empty: none */
+    uint64_t fenced_ms[LEDGER_FENCES_MAX];    /* virtual: its epoch may have changed then */
     size_t fence_count;
     struct ledger_mailbox boxes[LEDGER_BOX_COUNT];
     struct ledger_message messages[LEDGER_TOKENS_MAX];

@@ -11,7 +11,8 @@
 #define REPLY_BYTES_MAX (1024U * 1024)
 #define TRY_MS 1500U
 #define RETRY_MS 60U
-#define TURN_MS 5000U
+#define TURN_MS 700U /* between changes at most, in the busiest runs; up to 8 times as long */
+#define DELETE_PERMILLE 300U
 
 static void try_member(struct operator* self);
 
@@ -204,6 +205,7 @@ static void account_created(struct operator* self, struct vy_err err, const void
     const struct admin_create_account_reply *created = reply;
     must_succeed(self, err);
     copy_text(account->password, sizeof(account->password), created->password);
+    account->valid_at = ledger_now(self->ledger);
     account->exists = true;
 }
 
@@ -240,8 +242,8 @@ static void password_changed(struct operator* self, struct vy_err err, const voi
     must_succeed(self, err);
     memcpy(account->old_password, account->password, sizeof(account->old_password));
     copy_text(account->password, sizeof(account->password), changed->password);
-    account->password_at = ledger_now(self->ledger);
-    account->is_password_changing = false;
+    account->valid_at = ledger_now(self->ledger);
+    account->is_changing = false;
     ledger_note_fence(self->ledger, account->number);
 }
 
@@ -250,7 +252,7 @@ void operator_change_password(struct operator* self, unsigned account)
     self->account = account;
     const struct admin_set_password_request request = {
         .account = vy_cstr(self->ledger->accounts[account].address), .write = write_options(self)};
-    self->ledger->accounts[account].is_password_changing = true;
+    self->ledger->accounts[account].is_changing = true;
     ledger_note_fence(self->ledger, account);
     call(self, "AccountService", "SetPassword", &request, password_changed);
 }
@@ -296,7 +298,69 @@ void operator_get_job(struct operator* self)
     call(self, "JobService", "GetJob", &request, job_told);
 }
 
+static void softly_deleted(struct operator* self, struct vy_err err, const void *reply)
+{
+    struct ledger_account *account = &self->ledger->accounts[self->account];
+    (void)reply;
+    must_succeed(self, err);
+    account->exists = false;
+    account->deleted_at = ledger_now(self->ledger);
+    account->is_changing = false;
+    ledger_note_fence(self->ledger, account->number);
+}
+
+void operator_delete_softly(struct operator* self, unsigned account)
+{
+    self->account = account;
+    const struct admin_delete_account_request request = {
+        .account = vy_cstr(self->ledger->accounts[account].address),
+        .soft = true,
+        .write = write_options(self)};
+    self->ledger->accounts[account].is_changing = true;
+    ledger_note_fence(self->ledger, account);
+    call(self, "AccountService", "DeleteAccount", &request, softly_deleted);
+}
+
+static void account_restored(struct operator* self, struct vy_err err, const void *reply)
+{
+    struct ledger_account *account = &self->ledger->accounts[self->account];
+    (void)reply;
+    must_succeed(self, err);
+    account->exists = true;
+    account->deleted_at = 0;
+    account->valid_at = ledger_now(self->ledger);
+    account->is_changing = false;
+    ledger_note_fence(self->ledger, account->number);
+}
+
+void operator_restore(struct operator* self, unsigned account)
+{
+    self->account = account;
+    const struct admin_restore_account_request request = {
+        .account = vy_cstr(self->ledger->accounts[account].address), .write = write_options(self)};
+    self->ledger->accounts[account].is_changing = true;
+    ledger_note_fence(self->ledger, account);
+    call(self, "AccountService", "RestoreAccount", &request, account_restored);
+}
+
 /* ---- life ---- */
+
+/* At most one account is away at a time. */
+static void change_something(struct operator* self)
+{
+    for (unsigned i = 0; i < LEDGER_ACCOUNTS; i++) {
+        if (!self->ledger->accounts[i].exists) {
+            operator_restore(self, i);
+            return;
+        }
+    }
+    const unsigned account = (unsigned)sim_random(self->world, LEDGER_ACCOUNTS);
+    if (sim_chance(self->world, DELETE_PERMILLE)) {
+        operator_delete_softly(self, account);
+    } else {
+        operator_change_password(self, account);
+    }
+}
 
 static void on_turn(void *arg)
 {
@@ -305,9 +369,9 @@ static void on_turn(void *arg)
         return;
     }
     if (operator_is_idle(self) && !self->is_stopping) {
-        operator_change_password(self, (unsigned)sim_random(self->world, LEDGER_ACCOUNTS));
+        change_something(self);
     }
-    sim_at(self->world, 1 + sim_random(self->world, TURN_MS), NULL, on_turn, self);
+    sim_at(self->world, 1 + sim_random(self->world, self->turn_ms), NULL, on_turn, self);
 }
 
 void operator_start(struct operator* self)
@@ -320,6 +384,7 @@ struct operator* operator_new(struct sim_world *world, struct ledger *ledger)
     struct operator* self = sim_alloc(sizeof(*self));
     self->world = world;
     self->ledger = ledger;
+    self->turn_ms = TURN_MS << sim_random(world, 4);
     vy_buf_init(&self->request, REQUEST_BYTES_MAX);
     vy_arena_init(&self->arena, REPLY_BYTES_MAX);
     return self;

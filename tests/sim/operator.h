@@ -28,6 +28,7 @@ struct operator
     uint64_t account_id; /* the same */
     char job[24];        /* of the account deleted last */
     bool is_job_complete;
+    uint64_t turn_ms;
     bool is_stopping;
 };
 
@@ -44,6 +45,9 @@ void operator_find_group(struct operator* self, unsigned account); /* into group
 /* In its two steps; the number of the job is in `job`. */
 void operator_delete_account(struct operator* self, unsigned account);
 void operator_get_job(struct operator* self); /* how that is, in is_job_complete */
+/* Softly: its mail comes back with operator_restore. */
+void operator_delete_softly(struct operator* self, unsigned account);
+void operator_restore(struct operator* self, unsigned account);
 void operator_change_password(struct operator* self, unsigned account);
 /* Changes something every now and then from here on. */
 void operator_start(struct operator* self);

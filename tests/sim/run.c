@@ -148,6 +148,10 @@ static void finish(struct run *run)
     SIM_CHECK(run->world, run_until(run, is_decided, SETTLE_MS),
               "a group still holds copies of deliveries that are over");
     for (unsigned i = 0; i < LEDGER_ACCOUNTS; i++) {
+        if (!run->ledger->accounts[i].exists) {
+            operator_restore(run->operator, i);
+            operate(run);
+        }
         for (unsigned box = 0; box < LEDGER_BOX_COUNT; box++) {
             list(run, i, (enum ledger_box)box);
         }

@@ -240,8 +240,8 @@ static void check_login(struct workload_user *user)
     const struct client_step *step = &user->client.steps[1];
     const bool is_wrong =
         step->is_refused && strstr(client_reply(&user->client, 1), "AUTHENTICATIONFAILED") != NULL;
-    const bool is_valid = account->exists && !account->is_password_changing &&
-                          !account->is_delete_tried &&
+    const bool is_valid = account->exists && !account->is_changing &&
+                          account->valid_at <= user->began_at &&
                           strcmp(account->password, user->password) == 0;
     SIM_CHECK(user->workload->world, !is_wrong || !is_valid, "user%u: the password is refused: %s",
               user->account, client_reply(&user->client, 1));
@@ -480,6 +480,37 @@ static void read_end(struct workload_user *user, enum client_end end)
     user->workload->done += end == CLIENT_DONE;
 }
 
+/* ---- who must not get in ---- */
+
+/* The password of an account that is deleted, or one that was changed. */
+static bool intrude_begin(struct workload_user *user)
+{
+    struct workload *workload = user->workload;
+    user->account = (unsigned)sim_random(workload->world, LEDGER_ACCOUNTS);
+    const struct ledger_account *account = account_of(user);
+    const bool is_deleted = account->deleted_at != 0 && !account->is_changing;
+    if (!is_deleted && account->old_password[0] == '\0') {
+        return false;
+    }
+    client_script(&user->client, CLIENT_WAIT_IMAP);
+    (void)snprintf(user->password, sizeof(user->password), "%s",
+                   is_deleted ? account->password : account->old_password);
+    (void)client_say(&user->client, "LOGIN %s \"%s\"\r\n", account->address, user->password);
+    user->began_at = ledger_now(workload->ledger);
+    return true;
+}
+
+static void intrude_end(struct workload_user *user, enum client_end end)
+{
+    const struct ledger_account *account = account_of(user);
+    const bool is_deleted =
+        account->deleted_at != 0 && account->deleted_at <= user->began_at && !account->is_changing;
+    const bool is_old = strcmp(account->password, user->password) != 0;
+    SIM_CHECK(user->workload->world, end != CLIENT_DONE || (!is_deleted && !is_old),
+              "user%u: %s opens it", user->account,
+              is_old ? "a password that was changed" : "its password, though it is deleted,");
+}
+
 /* ---- the second mailbox ---- */
 
 static void make_box_end(struct workload_user *user, enum client_end end)
@@ -490,7 +521,7 @@ static void make_box_end(struct workload_user *user, enum client_end end)
 
 /* ---- who does what ---- */
 
-#define OP_WEIGHTS 106U
+#define OP_WEIGHTS 112U
 enum { OP_SMTP, OP_LMTP };
 /* clang-format off */
 static const struct workload_op ops[] = {
@@ -502,6 +533,7 @@ static const struct workload_op ops[] = {
     { "copy",     6, copy_begin,    copy_end,    SIM_PORT_IMAP },
     { "move",     6, move_begin,    move_end,    SIM_PORT_IMAP },
     { "read",    24, read_begin,    read_end,    SIM_PORT_IMAP },
+    { "intrude",  6, intrude_begin, intrude_end, SIM_PORT_IMAP },
 };
 /* clang-format on */
 static const struct workload_op list_op = {"list", 0, read_begin, read_end, SIM_PORT_IMAP};
