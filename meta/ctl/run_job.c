@@ -171,6 +171,17 @@ static void say_second_admin(struct ctl_work *work, bool waits)
     }
 }
 
+static void say_pending(struct ctl_work *work, const char *id, const struct admin_job *job)
+{
+    if (job->pending_members > 0) {
+        fprintf(
+            work->run->err,
+            "note: %u members (of a domain: accounts) are pending; another certificate follows: "
+            "volaryctl job show %s\n",
+            job->pending_members, id);
+    }
+}
+
 static int wait_for_certificate(struct ctl_work *work, const char *id)
 {
     struct ctl_answer answer;
@@ -179,6 +190,7 @@ static int wait_for_certificate(struct ctl_work *work, const char *id)
     int exit_code = follow(work, id, &answer, &job);
     if (exit_code == CTL_EXIT_OK) {
         vy_buf_append(&work->text, job.certificate);
+        say_pending(work, id, &job);
         exit_code = ctl_work_flush_text(work);
     }
     ctl_answer_deinit(&answer);
