@@ -63,11 +63,22 @@ struct vy_err topology_raise_epoch(struct fsm_step *step)
     return fsm_put(step, META_FAMILY_CLUSTER, META_KEY_CLUSTER, &cluster_row_desc, &row);
 }
 
+#define LIFE_SHIFT 40U /* of an incarnation: count, then chance (replica/life.h) */
+
+/* Lower, or the same start of another disk. */
+static bool is_old_copy(const struct node_row *old, const struct node_row *node)
+{
+    const bool is_same_count = node->incarnation >> LIFE_SHIFT == old->incarnation >> LIFE_SHIFT;
+    return node->incarnation < old->incarnation ||
+           (node->incarnation > old->incarnation && is_same_count && node->group_id != 0 &&
+            node->incarnation >> LIFE_SHIFT != 0);
+}
+
 /* R11, P12: a name belongs to one disk. A lower incarnation is an old image of it. */
 static struct vy_err check_identity(struct fsm_step *step, const struct node_row *old,
                                     const struct node_row *node)
 {
-    if (node->member_id == old->member_id && node->incarnation < old->incarnation) {
+    if (node->member_id == old->member_id && is_old_copy(old, node)) {
         return fsm_refuse(step, META_OUTCOME_PRECONDITION,
                           "node %.*s was started from an old copy of its disk", VY_PRI(node->node));
     }

@@ -24,7 +24,9 @@ enum core_kind {
     CORE_PATROL_RESULT, /* rejected: enum patrol_answer_kind; round: the sum */
     /* From a leader: "your tables are not the majority's"; to it: "fill me anew, beyond last_index"
      * (rebuild.c). */
-    CORE_REBUILD
+    CORE_REBUILD,
+    CORE_LIFE_ASK, /* not raft's: "which was your life number last_index?" (life.c) */
+    CORE_LIFE      /* its answer in round */
 };
 struct core_message {
     enum core_kind kind;

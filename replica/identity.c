@@ -12,9 +12,11 @@
 #define IDENTITY_VERSION 1U
 #define IDENTITY_BYTES 38U /* version u16, cluster 16, group u64, member u64, crc u32 */
 #define INCARNATION_BYTES 8U
+#define LIFE_MIX 0x9e3779b97f4a7c15ULL /* two lives of one process differ too */
 
 static const struct vy_bytes identity_key = VY_LIT("identity");
 static const struct vy_bytes incarnation_key = VY_LIT("incarnation");
+static const struct vy_bytes lives_key = VY_LIT("lives");
 static const struct vy_bytes join_key =
     VY_LIT("join"); /* members as of the ticket of a joining one */
 
@@ -72,6 +74,32 @@ static void put_incarnation(struct store_batch *batch, uint64_t incarnation)
     uint8_t row[INCARNATION_BYTES];
     vy_put_be64(row, incarnation);
     store_batch_put(batch, REPLICA_FAMILY_SYS, incarnation_key, vy_bytes(row, sizeof(row)));
+    /* Of a directory that was filled anew: its older lives are forgotten. */
+    store_batch_put(batch, REPLICA_FAMILY_SYS, lives_key,
+                    vy_bytes(row, incarnation == 0 ? 0 : sizeof(row)));
+}
+
+static void put_lives(struct store_batch *batch, const struct lives *lives, uint8_t *row)
+{
+    for (size_t i = 0; i < lives->count; i++) {
+        vy_put_be64(row + i * INCARNATION_BYTES, lives->items[i]);
+    }
+    store_batch_put(batch, REPLICA_FAMILY_SYS, lives_key,
+                    vy_bytes(row, lives->count * INCARNATION_BYTES));
+}
+
+static struct vy_err load_lives(struct replica *replica)
+{
+    struct lives *lives = &replica->lives;
+    struct store_value value = {.is_found = false};
+    VY_TRY(store_get(store_newest(replica->store), REPLICA_FAMILY_SYS, lives_key, &value));
+    const size_t bytes = value.is_found ? value.bytes.len : 0;
+    const bool is_whole = bytes % INCARNATION_BYTES == 0 && bytes <= LIVES_MAX * INCARNATION_BYTES;
+    for (size_t i = 0; is_whole && i < bytes / INCARNATION_BYTES; i++) {
+        lives->items[lives->count++] = vy_get_be64(value.bytes.data + i * INCARNATION_BYTES);
+    }
+    store_value_release(&value);
+    return is_whole ? vy_ok() : vy_error(VY_CODE_CORRUPT, "lives of the member are damaged");
 }
 
 void identity_put(struct store_batch *batch, const struct replica_identity *identity)
@@ -137,11 +165,21 @@ static struct vy_err raise_incarnation(struct replica *replica)
     if (!is_whole) {
         return vy_error(VY_CODE_CORRUPT, "incarnation is damaged");
     }
-    VY_TRY(store_batch_new(replica->store, &batch));
-    replica->identity.incarnation = last + 1;
-    put_incarnation(batch, last + 1);
-    const struct vy_err err = store_write(replica->store, batch, true);
+    VY_TRY(load_lives(replica));
+    uint8_t *rows = malloc(LIVES_MAX * INCARNATION_BYTES);
+    if (rows == NULL) {
+        return vy_error(VY_CODE_NOMEM, "lives of the member");
+    }
+    struct vy_err err = store_batch_new(replica->store, &batch);
+    if (!vy_failed(err)) {
+        replica->identity.incarnation =
+            lives_begin(&replica->lives, last, replica->chance ^ (last * LIFE_MIX));
+        put_incarnation(batch, replica->identity.incarnation);
+        put_lives(batch, &replica->lives, rows);
+        err = store_write(replica->store, batch, true);
+    }
     store_batch_free(batch);
+    free(rows);
     return err;
 }
 

@@ -27,7 +27,7 @@ static struct replica_peer *find_peer(struct replica *replica, uint64_t id)
     return NULL;
 }
 
-static void add_peer(const struct replica *replica, const struct replica_member *member,
+static void add_peer(struct replica *replica, const struct replica_member *member,
                      struct replica_peer *peers, size_t *count)
 {
     if (member->id == replica->identity.member_id || *count == REPLICA_PEERS_MAX) {
@@ -42,6 +42,9 @@ static void add_peer(const struct replica *replica, const struct replica_member 
         if (replica->peers[i].id == member->id) {
             peers[*count] = replica->peers[i]; /* what was heard of it stays */
         }
+    }
+    if (peers[*count].id == 0) {
+        peers[*count].life = life_load_peer(replica, member->id);
     }
     peers[*count].id = member->id;
     peers[*count].votes = false;
@@ -292,7 +295,7 @@ static struct vy_err check_head(struct replica *replica, uint64_t member_id,
     if (peer == NULL) {
         return vy_error(VY_CODE_DENIED, "frame of a stranger");
     }
-    if (head->incarnation < peer->incarnation) {
+    if (life_count(head->incarnation) < life_count(peer->life)) {
         return vy_error(VY_CODE_STALE, "frame of an earlier life");
     }
     return vy_ok();
@@ -353,7 +356,8 @@ void replica_receive(struct replica *replica, uint64_t member_id, struct vy_byte
     }
     if (vy_failed(err)) {
         refuse_frame(replica, member_id, err);
-    } else if (note_head(replica, &head)) {
+    } else if (life_admit(replica, find_peer(replica, member_id), head.incarnation, &message) &&
+               note_head(replica, &head)) {
         deliver(replica, member_id, &message);
     }
     frame_message_deinit(&message);

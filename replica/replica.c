@@ -248,6 +248,7 @@ static struct vy_err take_config(struct replica *replica, const struct replica_c
     VY_ASSERT(config->dir != NULL && config->name != NULL && config->fsm != NULL &&
               config->loop != NULL && config->clock != NULL && config->rng != NULL);
     replica->config = *config;
+    replica->chance = vy_rng_u64(config->rng);
     VY_TRY(copy_string(&replica->dir, config->dir));
     VY_TRY(copy_string(&replica->name, config->name));
     VY_TRY(copy_string(&replica->ticket_path, config->ticket_path));
@@ -284,7 +285,7 @@ static struct vy_err make_core(struct replica *replica)
 {
     const struct core_config config = {.id = replica->identity.member_id,
                                        .address = replica->address,
-                                       .seed = (uint32_t)vy_rng_u64(replica->config.rng),
+                                       .seed = (uint32_t)replica->chance,
                                        .election_timeout_ms = replica->config.election_timeout_ms,
                                        .heartbeat_ms = replica->config.heartbeat_ms,
                                        .ops = &core_ops,
@@ -489,6 +490,7 @@ static void take_fresh(struct replica *replica, struct replica *fresh)
     replica->store = fresh->store;
     replica->address = fresh->address;
     replica->identity = fresh->identity;
+    replica->lives = fresh->lives;
     replica->loaded = fresh->loaded;
     memcpy(replica->known, fresh->known, sizeof(replica->known));
     replica->known_count = fresh->known_count;

@@ -277,7 +277,7 @@ static const struct frame_head head_of_1 = {
     .group_id = 5,
     .from = 102,
     .to = 101,
-    .incarnation = 50,
+    .incarnation = 50ULL << 40,
     .number = 10
 };
 
@@ -346,7 +346,7 @@ static void frames_of_others_and_of_earlier_lives_are_refused(void **state)
     replica_receive(cluster->nodes[0].replica, 102, VY_LIT("not a frame"));
     assert_int_equal(ask_for_vote(cluster, &head_of_1, 102).frames_refused, 6);
     head = head_of_1;
-    head.incarnation = 49;
+    head.incarnation = 49ULL << 40;
     head.number = 1000;
     const struct replica_status status = ask_for_vote(cluster, &head, 102);
     assert_int_equal(status.frames_refused, 7);
@@ -496,6 +496,66 @@ static void a_patrol_leaves_out_who_is_away(void **state)
     cluster_free(cluster);
 }
 
+/* Member 0 hears a message of member 1 in some life. */
+static struct replica_status hear(struct cluster *cluster, uint64_t life, uint64_t number,
+                                  const struct core_message *message)
+{
+    struct frame_head head = head_of_1;
+    struct replica_status status;
+    struct vy_buf frame;
+    head.incarnation = life;
+    head.number = number;
+    vy_buf_init(&frame, REPLICA_FRAME_BYTES_MAX);
+    assert_false(vy_failed(frame_encode(&head, message, &frame)));
+    replica_receive(cluster->nodes[0].replica, head.from, vy_buf_bytes(&frame));
+    vy_buf_deinit(&frame);
+    fake_loop_run_posts(&cluster->loop);
+    replica_get_status(cluster->nodes[0].replica, &status);
+    return status;
+}
+
+static struct core_message vote_in(uint64_t term)
+{
+    return (struct core_message){
+        .kind = CORE_VOTE, .version = 2, .term = term, .last_index = 1, .last_term = 1};
+}
+
+static void say_life(struct cluster *cluster, uint64_t life, uint64_t count, uint64_t was)
+{
+    const struct core_message message = {
+        .kind = CORE_LIFE, .term = 1, .last_index = count, .round = was};
+    hear(cluster, life, 1, &message);
+}
+
+/* R11: a disk that was put back from an old copy lacks the life that its peers know, also when they
+ * were restarted, and however often it is started. */
+static void an_old_copy_of_a_disk_is_refused_also_by_peers_that_were_restarted(void **state)
+{
+    (void)state;
+    static const uint64_t life_7 = 7ULL << 40 | 0x77;
+    struct cluster *cluster = cluster_new(3, 30);
+    struct core_message vote = vote_in(9);
+    assert_int_equal(hear(cluster, life_7, 1, &vote).term, 9); /* the first one that is heard */
+    cluster_stop_node(cluster, 0);
+    cluster_start_node(cluster, 0);
+    vote = vote_in(20);
+    const uint64_t copies[] = {6ULL << 40 | 1, 7ULL << 40 | 0x78, 8ULL << 40 | 1, 300ULL << 40 | 1};
+    for (size_t i = 0; i < VY_COUNT_OF(copies); i++) {
+        assert_int_equal(hear(cluster, copies[i], 1, &vote).term, 9);
+        say_life(cluster, copies[i], 7, 7ULL << 40 | 0x78); /* its own seventh life was another */
+        assert_int_equal(hear(cluster, copies[i], 2, &vote).term, 9);
+        say_life(cluster, copies[i], 7, 0); /* or it never had one */
+        assert_int_equal(hear(cluster, copies[i], 3, &vote).term, 9);
+    }
+    const uint64_t next = 8ULL << 40 | 0x88;
+    assert_int_equal(hear(cluster, next, 1, &vote).term, 9); /* asked first */
+    say_life(cluster, next, 7, life_7);
+    assert_int_equal(hear(cluster, next, 2, &vote).term, 20); /* the same disk, started again */
+    vote = vote_in(30);
+    assert_int_equal(hear(cluster, life_7, 99, &vote).term, 20); /* its earlier life is over */
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +570,7 @@ int main(void)
         cmocka_unit_test(a_leader_with_a_failed_disk_is_silent_and_the_others_agree),
         cmocka_unit_test(a_vote_leaves_only_when_it_is_on_disk),
         cmocka_unit_test(frames_of_others_and_of_earlier_lives_are_refused),
+        cmocka_unit_test(an_old_copy_of_a_disk_is_refused_also_by_peers_that_were_restarted),
         cmocka_unit_test(p4_a_patrol_of_whole_members_finds_nothing),
         cmocka_unit_test(p4_a_member_whose_rows_differ_is_filled_anew),
         cmocka_unit_test(p4_a_leader_whose_rows_differ_hands_over_and_is_filled_anew),

@@ -6,6 +6,7 @@
  * belongs to the group, peer.c frames, identity.c who it is. All on the loop.
  */
 #include "replica/frame.h"
+#include "replica/life.h"
 #include "replica/patrol.h"
 #include "replica/reserve.h"
 #include "replica/store_reason.h"
@@ -48,7 +49,10 @@ struct replica_reads {
 struct replica_peer {
     uint64_t id;
     bool votes; /* counts in majorities; others are learners, or not of the group as we know it */
-    uint64_t incarnation; /* newest heard of */
+    uint64_t incarnation; /* of the newest frame that was taken */
+    uint64_t life;        /* newest that is believed, as our disk has it; 0: none yet */
+    uint64_t life_asked_ms;
+    bool is_copy; /* it could not name its life that we know: an old copy of its disk */
     uint64_t number;
     uint64_t wall_ms;       /* its clock when last heard; 0: never */
     uint64_t heard_mono_ms; /* and when that was */
@@ -97,8 +101,10 @@ struct replica {
 
     pthread_mutex_t store_lock; /* of the next two and the writer, against other threads */
     bool is_store_open;
-    struct store *store;                /* owned */
-    struct store_reason reason;         /* the store's, in words */
+    struct store *store;        /* owned */
+    struct lives lives;         /* its own */
+    uint64_t chance;            /* of this process's life: for the life's number and raft's seed */
+    struct store_reason reason; /* the store's, in words */
     struct store_reason *shared_reason; /* of the replica that the store will be for; NULL: this */
     struct replica_identity identity;
     char *address;     /* owned; its own as the log said at the start */
@@ -220,6 +226,13 @@ void read_on_message(struct replica *replica, uint64_t from, const struct core_m
 void cut_settle(struct replica *replica); /* cuts the log if there is something to cut */
 void cut_note_entry(struct replica *replica, const struct entry *entry); /* being appended */
 void cut_note_held(struct replica *replica, const struct core_message *message);
+
+/* life.c */
+uint64_t life_load_peer(struct replica *replica, uint64_t id); /* 0: never heard */
+/* Whether a frame of that life of the peer is to be looked at. Questions about lives are answered
+ * here. */
+bool life_admit(struct replica *replica, struct replica_peer *peer, uint64_t life,
+                const struct core_message *message);
 
 /* members.c */
 void members_settle(struct replica *replica);

@@ -121,6 +121,7 @@ static void swap_done(struct snapshot_job *base)
 static void prepare_fresh(struct replica *replica, struct replica *fresh)
 {
     fresh->config = replica->config;
+    fresh->chance = replica->chance;
     fresh->dir = replica->dir;
     fresh->name = replica->name;
     fresh->ticket_path = replica->ticket_path;
