@@ -95,8 +95,7 @@ static struct vy_err take_head(struct vy_bytes frame, struct frame_head *head,
     if (vy_get_be32(frame.data + CRC_AT) != crc_of(frame)) {
         return vy_error(VY_CODE_CORRUPT, "checksum of a frame");
     }
-    if (frame.data[2] != FRAME_VERSION || frame.data[3] < CORE_VOTE ||
-        frame.data[3] > CORE_LIFE) {
+    if (frame.data[2] != FRAME_VERSION || frame.data[3] < CORE_VOTE || frame.data[3] > CORE_LIFE) {
         return vy_error(VY_CODE_UNSUPPORTED, "frame of a newer version");
     }
     message->kind = (enum core_kind)frame.data[3];
