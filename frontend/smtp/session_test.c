@@ -197,6 +197,27 @@ static void whoever_signed_in_may_speak_as_he_likes(void **state)
     smtp_driver_deinit(&d);
 }
 
+/* P18, promises 5.6: without a place in the tarpit nobody is held back: 421, and closed. */
+static void p18_a_full_tarpit_closes_the_session(void **state)
+{
+    (void)state;
+    struct smtp_driver d;
+    begin(&d, SMTP_SERVICE_SUBMISSION);
+    /* "limited" is told late: the answer is held back, in a place of the tarpit. */
+    smtp_driver_say(&d, "AUTH PLAIN AGxpbWl0ZWRAZGV2LnRlc3QAc2VjcmV0\r\n");
+    assert_silent(&d);
+    assert_true(d.session->is_held);
+    smtp_driver_pass(&d, 1000);
+    assert_heard(&d, "454 4.7.0");
+    assert_false(d.session->is_held);
+    d.session->is_tarpit_full = true;
+    smtp_driver_say(&d, "AUTH PLAIN AGxpbWl0ZWRAZGV2LnRlc3QAc2VjcmV0\r\n");
+    assert_heard(&d, "421 4.7.0");
+    assert_true(d.is_closed);
+    assert_false(d.session->is_held);
+    smtp_driver_deinit(&d);
+}
+
 /* A DATA that is refused while its message lies behind it. */
 static void a_message_behind_a_refused_data_is_never_read_as_commands(void **state)
 {
@@ -980,6 +1001,7 @@ int main(void)
         cmocka_unit_test(bytes_that_come_after_the_answer_are_in_turn_however_they_are_cut),
         cmocka_unit_test(policies_answer_what_was_out_of_turn),
         cmocka_unit_test(whoever_signed_in_may_speak_as_he_likes),
+        cmocka_unit_test(p18_a_full_tarpit_closes_the_session),
         cmocka_unit_test(a_message_behind_a_refused_data_is_never_read_as_commands),
         cmocka_unit_test(plaintext_behind_starttls_ends_the_session_or_is_dropped),
         cmocka_unit_test(a_slow_shard_stops_the_reading_and_nothing_is_lost),
