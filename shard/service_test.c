@@ -808,6 +808,31 @@ static void a_fence_holds_without_meta(void **state)
     assert_int_equal(s->key_requests, before);
 }
 
+/* F22: meta asks every member, leader or not; nobody is clean before the erasure is applied here.
+ */
+static void f22_a_member_says_how_far_its_files_are_rid_of_an_account(void **state)
+{
+    (void)state;
+    const struct account_expel_request request = {.account_id = ADA};
+    const struct account_fence_request fence = {
+        .account_id = ADA, .account_epoch = 2, .erase = true};
+    struct account_expel_reply reply;
+
+    append("INBOX", 1);
+    for (unsigned i = 0; i < 2; i++) {
+        must(METHOD_SHARD_ACCOUNT_EXPEL, &request, &reply);
+        assert_false(reply.applied || reply.rewritten || reply.log_cut);
+    }
+    assert_int_equal(s->expelled_account_id, 0); /* nothing was begun */
+    must(METHOD_SHARD_ACCOUNT_FENCE, &fence, NULL);
+    shard_local_set_leader(s, false);
+    must(METHOD_SHARD_ACCOUNT_EXPEL, &request, &reply);
+    assert_true(reply.applied && !reply.log_cut);
+    must(METHOD_SHARD_ACCOUNT_EXPEL, &request, &reply);
+    assert_true(reply.applied && reply.rewritten && reply.log_cut);
+    assert_int_equal(reply.member_id, 77);
+}
+
 static void an_erased_account_is_gone(void **state)
 {
     (void)state;
@@ -913,6 +938,7 @@ int main(void)
         T(a_changed_account_is_asked_for_anew),
         T(a_fence_ends_sessions_at_once),
         T(a_fence_holds_without_meta),
+        T(f22_a_member_says_how_far_its_files_are_rid_of_an_account),
         T(an_erased_account_is_gone),
         T(quota_is_told_and_kept),
         T(calls_open_at_the_end_are_answered),
