@@ -67,8 +67,10 @@ struct snapshot_offer {
     uint64_t manifest_bytes;
     uint64_t index; /* the database holds at least this much */
     uint64_t term;  /* of that entry */
+    uint64_t from;  /* the member that made it; not in frames */
 };
-/* Makes the directory ready for this offer: what came of it before stays, all else goes. The list
+/* Makes the directory ready for this offer: what came of it before stays, and of an earlier one of
+ * the same member the tables and blob files, which never change; all else goes. The list
  * is appended to *manifest when it is there already. @errors IO */
 VY_CHECKED struct vy_err staging_open(const char *dir, const struct snapshot_offer *offer,
                                       struct vy_buf *manifest);

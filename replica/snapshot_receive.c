@@ -456,6 +456,7 @@ static void on_offer(struct replica *replica, uint64_t from, const struct snapsh
     }
     receive->from = from;
     receive->offer = *offer;
+    receive->offer.from = from;
     if (!receive_is_needed(replica, offer)) {
         tell_done(replica, SNAPSHOT_NOT_NEEDED);
         receive_reset(replica);

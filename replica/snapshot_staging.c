@@ -13,9 +13,10 @@
 
 #define OFFER_FILE "offer"
 #define MANIFEST_FILE "manifest"
-/* version u8, id, hash, bytes, index, term u64, crc u32 */
-#define OFFER_BYTES (1U + SNAPSHOT_ID_BYTES + SNAPSHOT_HASH_BYTES + 24U + 4U)
-#define OFFER_VERSION 1U
+/* version u8, id, hash, bytes, index, term, from u64, crc u32 */
+#define OFFER_BYTES (1U + SNAPSHOT_ID_BYTES + SNAPSHOT_HASH_BYTES + 32U + 4U)
+#define FROM_AT (OFFER_BYTES - 12U)
+#define OFFER_VERSION 2U
 
 static void encode_offer(const struct snapshot_offer *offer, uint8_t out[OFFER_BYTES])
 {
@@ -28,18 +29,30 @@ static void encode_offer(const struct snapshot_offer *offer, uint8_t out[OFFER_B
     vy_put_be64(at, offer->manifest_bytes);
     vy_put_be64(at + 8, offer->index);
     vy_put_be64(at + 16, offer->term);
-    vy_put_be32(at + 24, vy_crc32c(0, vy_bytes(out, OFFER_BYTES - 4)));
+    vy_put_be64(at + 24, offer->from);
+    vy_put_be32(at + 32, vy_crc32c(0, vy_bytes(out, OFFER_BYTES - 4)));
 }
 
-static bool is_same_offer(const char *incoming, const uint8_t wanted[OFFER_BYTES])
+enum known { KNOWN_NONE, KNOWN_SENDER, KNOWN_OFFER };
+
+/* What the directory has of this offer. A damaged note of it is none. */
+static enum known find_known(const char *incoming, const uint8_t wanted[OFFER_BYTES])
 {
     struct vy_buf found;
+    enum known known = KNOWN_NONE;
     vy_buf_init(&found, OFFER_BYTES);
-    const bool is_read = !vy_failed(snapshot_read(incoming, OFFER_FILE, 0, OFFER_BYTES, &found));
-    const bool is_same =
-        is_read && vy_bytes_equal(vy_buf_bytes(&found), vy_bytes(wanted, OFFER_BYTES));
+    if (!vy_failed(snapshot_read(incoming, OFFER_FILE, 0, OFFER_BYTES, &found))) {
+        const uint8_t *bytes = vy_buf_bytes(&found).data;
+        const bool is_whole =
+            vy_get_be32(bytes + OFFER_BYTES - 4) == vy_crc32c(0, vy_bytes(bytes, OFFER_BYTES - 4));
+        if (memcmp(bytes, wanted, OFFER_BYTES) == 0) {
+            known = KNOWN_OFFER;
+        } else if (is_whole && vy_get_be64(bytes + FROM_AT) == vy_get_be64(wanted + FROM_AT)) {
+            known = KNOWN_SENDER;
+        }
+    }
     vy_buf_deinit(&found);
-    return is_same;
+    return known;
 }
 
 static struct vy_err find_dirs(const char *dir, char incoming[INSTALL_PATH_BYTES_MAX],
@@ -64,6 +77,32 @@ static void load_manifest(const char *incoming, const struct snapshot_offer *off
     }
 }
 
+static bool is_table(const char *name)
+{
+    return vy_bytes_ends_with(vy_cstr(name), VY_LIT(".sst")) ||
+           vy_bytes_ends_with(vy_cstr(name), VY_LIT(".blob"));
+}
+
+/* Another checkpoint of the same database has most of them again, under the same names. Whether
+ * they are the same is seen when all is verified. */
+static struct vy_err keep_tables(const char *dir, const char *db)
+{
+    struct vy_err err = vy_ok();
+    DIR *list = opendir(db);
+    if (list == NULL) {
+        return vy_error_sys(VY_CODE_IO, errno, "read directory of a snapshot");
+    }
+    for (const struct dirent *item = readdir(list); item != NULL && !vy_failed(err);
+         item = readdir(list)) {
+        const bool is_dots = strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0;
+        if (!is_dots && !is_table(item->d_name)) {
+            err = staging_remove_file(dir, item->d_name);
+        }
+    }
+    (void)closedir(list);
+    return err;
+}
+
 struct vy_err staging_open(const char *dir, const struct snapshot_offer *offer,
                            struct vy_buf *manifest)
 {
@@ -72,13 +111,18 @@ struct vy_err staging_open(const char *dir, const struct snapshot_offer *offer,
     uint8_t bytes[OFFER_BYTES];
     VY_TRY(find_dirs(dir, incoming, db));
     encode_offer(offer, bytes);
-    if (is_same_offer(incoming, bytes) && dir_exists(db)) {
+    const enum known known = dir_exists(db) ? find_known(incoming, bytes) : KNOWN_NONE;
+    if (known == KNOWN_OFFER) {
         load_manifest(incoming, offer, manifest);
         return vy_ok();
     }
-    VY_TRY(dir_remove(incoming));
-    VY_TRY(dir_make(incoming));
-    VY_TRY(dir_make(db));
+    if (known == KNOWN_SENDER) {
+        VY_TRY(keep_tables(dir, db));
+    } else {
+        VY_TRY(dir_remove(incoming));
+        VY_TRY(dir_make(incoming));
+        VY_TRY(dir_make(db));
+    }
     return snapshot_write(incoming, OFFER_FILE, 0, vy_bytes(bytes, sizeof(bytes)));
 }
 

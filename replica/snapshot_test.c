@@ -3,9 +3,11 @@
  */
 #include "base/assert.h"
 #include "replica/cluster_fixture.h"
+#include "replica/dir.h"
 #include "replica/snapshot_frame.h"
 #include "tests/lib/test.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 static void propose_ok(struct cluster *cluster, const char *command)
 {
@@ -303,6 +305,42 @@ static void names_that_lead_elsewhere_are_refused(void **state)
     vy_buf_deinit(&bytes);
 }
 
+/* A sender that had to begin anew has most files as before: they are not sent again. */
+static void tables_of_an_earlier_offer_stay(void **state)
+{
+    (void)state;
+    char parent[] = "/tmp/volary-staging-XXXXXX";
+    char dir[64];
+    char db[128];
+    struct vy_buf list;
+    struct snapshot_manifest found;
+    struct snapshot_offer offer = {
+        .id = {1}, .manifest_bytes = 9, .index = 5, .term = 1, .from = 7};
+    assert_non_null(mkdtemp(parent));
+    snprintf(dir, sizeof(dir), "%s/db", parent);
+    snprintf(db, sizeof(db), "%s.incoming/db", dir);
+    vy_buf_init(&list, 4096);
+    assert_false(vy_failed(staging_open(dir, &offer, &list)));
+    assert_false(vy_failed(snapshot_write(db, "000012.sst", 0, VY_LIT("table"))));
+    assert_false(vy_failed(snapshot_write(db, "000013.blob", 0, VY_LIT("blob"))));
+    assert_false(vy_failed(snapshot_write(db, "CURRENT", 0, VY_LIT("old"))));
+    offer.id[0] = 2; /* the same member, another checkpoint */
+    assert_false(vy_failed(staging_open(dir, &offer, &list)));
+    assert_false(vy_failed(snapshot_manifest_scan(db, &found)));
+    assert_int_equal(found.count, 2);
+    assert_string_equal(found.files[0].name, "000012.sst");
+    assert_string_equal(found.files[1].name, "000013.blob");
+    snapshot_manifest_deinit(&found);
+    offer.id[0] = 3;
+    offer.from = 8; /* another member: the same names mean nothing */
+    assert_false(vy_failed(staging_open(dir, &offer, &list)));
+    assert_false(vy_failed(snapshot_manifest_scan(db, &found)));
+    assert_int_equal(found.count, 0);
+    snapshot_manifest_deinit(&found);
+    vy_buf_deinit(&list);
+    assert_false(vy_failed(dir_remove(parent)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +352,7 @@ int main(void)
         cmocka_unit_test(readers_of_the_old_state_are_waited_for),
         cmocka_unit_test(a_disk_without_space_keeps_the_old_state),
         cmocka_unit_test(snapshots_of_others_are_refused),
+        cmocka_unit_test(tables_of_an_earlier_offer_stay),
         cmocka_unit_test(names_that_lead_elsewhere_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
