@@ -19,6 +19,28 @@
 
 void (*sim_on_fail)(const struct sim_world *world);
 
+/* ---- directories ---- */
+
+static void remove_dirs(const struct sim_process *process)
+{
+    static const char *const suffixes[] = {"", ".incoming", ".outgoing", ".replaced", ".refused"};
+    for (size_t i = 0; process->disk != NULL && i < VY_COUNT_OF(suffixes); i++) {
+        char path[160];
+        (void)snprintf(path, sizeof(path), "%s%s", process->dir, suffixes[i]);
+        vy_ignore(dir_remove(path), "mostly there is none");
+    }
+}
+
+/* Tickets, and what is left of snapshots. */
+static void remove_all_dirs(const struct sim_world *world)
+{
+    for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
+        (void)unlink(world->processes[i].ticket);
+        remove_dirs(&world->processes[i]);
+    }
+    (void)rmdir(world->dir);
+}
+
 /* ---- words ---- */
 
 void sim_say(struct sim_world *world, const char *format, ...)
@@ -46,6 +68,7 @@ void sim_fail(struct sim_world *world, const char *format, ...)
     if (sim_on_fail != NULL) {
         sim_on_fail(world);
     }
+    remove_all_dirs(world);
     (void)fflush(stdout);
     _Exit(EXIT_FAILURE);
 }
@@ -524,16 +547,6 @@ struct sim_world *sim_world_new(uint64_t seed, unsigned verbosity)
     return world;
 }
 
-static void remove_dirs(const struct sim_process *process)
-{
-    static const char *const suffixes[] = {"", ".incoming", ".outgoing", ".replaced", ".refused"};
-    for (size_t i = 0; process->disk != NULL && i < VY_COUNT_OF(suffixes); i++) {
-        char path[160];
-        (void)snprintf(path, sizeof(path), "%s%s", process->dir, suffixes[i]);
-        vy_ignore(dir_remove(path), "mostly there is none");
-    }
-}
-
 void sim_world_free(struct sim_world *world)
 {
     world->is_ending = true;
@@ -546,14 +559,11 @@ void sim_world_free(struct sim_world *world)
         const struct sim_event event = pop_event(world); /* those of the dead only free */
         event.fn(event.arg);
     }
+    remove_all_dirs(world);
     for (unsigned i = 0; i < SIM_PROCESSES_MAX; i++) {
-        struct sim_process *process = &world->processes[i];
-        (void)unlink(process->ticket);
-        remove_dirs(process);
-        store_mem_disk_free(process->disk);
+        store_mem_disk_free(world->processes[i].disk);
     }
     sim_network_free(world->network);
-    (void)rmdir(world->dir);
     free(world->events);
     free(world);
 }
