@@ -21,6 +21,7 @@ struct meta_client {
     struct rpc_group_call *registering;
     struct vy_timer *register_timer; /* owned */
     bool is_registered;
+    bool is_refused;                 /* said once */
     struct rpc_group_call *map_call; /* NULL: none open */
     uint64_t map_epoch;
     bool is_map_wanted;
@@ -130,6 +131,13 @@ static void register_on_end(void *arg, const struct rpc_status *status, struct v
     client->registering = NULL;
     if (status->code == VY_CODE_OK) {
         found_leader(client);
+    }
+    if (status->code == VY_CODE_PRECONDITION && !client->is_refused) {
+        client->is_refused = true;
+        vy_log(log, VY_LOG_ERROR, "shard.register.refused",
+               VY_CSTR("sys.reason", "meta has no place for this member: it was removed from its "
+                                     "group, or runs on an old copy of its disk (volaryctl member "
+                                     "list); stop it"));
     }
     if (status->code != VY_CODE_OK) {
         vy_log(log, VY_LOG_WARN, "shard.register.failed",

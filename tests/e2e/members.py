@@ -149,7 +149,7 @@ class Members(ClusterCase):
             child = subprocess.Popen(process["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             volary.wait_for("%s to be told" % name,
-                            lambda: "was removed from group 1" in pathlib.Path(process["log"]).read_text(), CHANGE_S)
+                            lambda: "event=shard.register.refused" in pathlib.Path(process["log"]).read_text(), CHANGE_S)
         finally:
             child.kill()
             child.wait()
