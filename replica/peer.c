@@ -316,6 +316,18 @@ static bool note_head(struct replica *replica, const struct frame_head *head)
     return true;
 }
 
+/* A disk that has nothing left still takes the few bytes of a new leader's first entry: without it
+ * nobody leads when all disks are full, and nothing can be read. */
+static bool has_room_for(struct replica *replica, const struct core_message *message)
+{
+    bool is_small = true;
+    for (size_t i = 0; i < message->count; i++) {
+        is_small = is_small && message->entries[i]->type == ENTRY_BARRIER;
+    }
+    return (is_small || !replica->care.is_short) &&
+           writer_queued_bytes(replica->writer) <= UNWRITTEN_BYTES_MAX;
+}
+
 static void deliver(struct replica *replica, uint64_t from, const struct core_message *message)
 {
     if (message->kind == CORE_READ || message->kind == CORE_READ_RESULT) {
@@ -333,9 +345,7 @@ static void deliver(struct replica *replica, uint64_t from, const struct core_me
         return;
     }
     struct core_message taken = *message;
-    const bool has_no_room =
-        replica->care.is_short || writer_queued_bytes(replica->writer) > UNWRITTEN_BYTES_MAX;
-    if (has_no_room || rebuild_is_frozen(replica)) {
+    if (!has_room_for(replica, message) || rebuild_is_frozen(replica)) {
         taken.count = 0; /* only that the leader lives; it sends them again */
     }
     replica_stepped(replica, core_receive(replica->core, replica_now_ms(replica), from, &taken));

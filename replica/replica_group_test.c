@@ -67,6 +67,64 @@ static void a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost(void **
     cluster_free(cluster);
 }
 
+/* P11, P13: one full disk is no outage, and full disks everywhere make nobody run in circles. */
+static void a_leader_whose_disk_is_full_hands_over_to_one_with_space(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 21);
+    struct replica_status status;
+    propose_ok(cluster, "set a 1");
+    const struct cluster_node *full = cluster_leader(cluster);
+    store_mem_set_free_bytes(full->disk, 0);
+    cluster_run_ms(cluster, 5000);
+    const struct cluster_node *next = cluster_leader(cluster);
+    assert_non_null(next);
+    assert_ptr_not_equal(next, full);
+    propose_ok(cluster, "set a 2");
+
+    for (unsigned i = 0; i < cluster->count; i++) {
+        store_mem_set_free_bytes(cluster->nodes[i].disk, 0);
+    }
+    cluster_run_ms(cluster, 15000);
+    next = cluster_leader(cluster);
+    assert_non_null(next);
+    replica_get_status(next->replica, &status);
+    const uint64_t term = status.term;
+    cluster_run_ms(cluster, 60000);
+    next = cluster_leader(cluster);
+    assert_non_null(next);
+    replica_get_status(next->replica, &status);
+    assert_int_equal(status.term, term);
+    for (unsigned i = 0; i < cluster->count; i++) {
+        store_mem_set_free_bytes(cluster->nodes[i].disk, 1ULL << 40);
+    }
+    cluster_run_ms(cluster, 1000);
+    propose_ok(cluster, "set a 3");
+    cluster_run_ms(cluster, 2000);
+    assert_all_have(cluster, "a", "3");
+    cluster_free(cluster);
+}
+
+/* P13: it falls behind instead of ending, and catches up. */
+static void a_member_without_space_takes_nothing_until_there_is_some(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 22);
+    char value[64];
+    propose_ok(cluster, "set a 1");
+    cluster_run_ms(cluster, 500);
+    struct cluster_node *follower = cluster_follower(cluster);
+    store_mem_set_free_bytes(follower->disk, 0);
+    cluster_run_ms(cluster, 500);
+    propose_ok(cluster, "set a 2");
+    cluster_run_ms(cluster, 5000);
+    assert_string_equal(kv_get(follower->replica, "a", value, sizeof(value)), "1");
+    store_mem_set_free_bytes(follower->disk, 1ULL << 40);
+    cluster_run_ms(cluster, 5000);
+    assert_all_have(cluster, "a", "2");
+    cluster_free(cluster);
+}
+
 /* P6, P10: an old leader that is cut off answers neither reads nor writes. */
 static void a_cut_off_leader_neither_reads_nor_acknowledges(void **state)
 {
@@ -561,6 +619,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_members_elect_one_and_apply_the_same),
         cmocka_unit_test(a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost),
+        cmocka_unit_test(a_leader_whose_disk_is_full_hands_over_to_one_with_space),
+        cmocka_unit_test(a_member_without_space_takes_nothing_until_there_is_some),
         cmocka_unit_test(a_cut_off_leader_neither_reads_nor_acknowledges),
         cmocka_unit_test(a_read_costs_a_round_and_many_share_it),
         cmocka_unit_test(leadership_is_handed_over_without_an_election_timeout),

@@ -135,10 +135,11 @@ class OneMachine(unittest.TestCase):
 class Cluster(HostCase):
     def hit_with_eio(self, name):
         """The process ends by itself; a supervisor starts it again, and it comes back."""
-        pid, log_bytes = self.cluster.pid(name), len(self.cluster.log_text(name))
+        pid = volary.wait_for("%s to run" % name, lambda: self.cluster.pid(name))  # it writes its file itself
+        log_bytes = len(self.cluster.log_text(name))
         Tracer(self, pid, "fdatasync,fsync", "error=EIO")
         begin = time.monotonic()
-        volary.wait_for("the end of %s" % name, lambda: self.cluster.pid(name) != pid)
+        volary.wait_for("the end of %s" % name, lambda: self.cluster.pid(name) not in (pid, None) or not pathlib.Path("/proc/%d" % pid).exists())
         assert_one_clear_line(self, self.cluster.log_text(name)[log_bytes:], self.cluster.disks[self.cluster.host_of(name)].path)
         for user in self.users:
             self.progress(user)
