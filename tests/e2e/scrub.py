@@ -5,11 +5,13 @@ import base64
 import pathlib
 import random
 import re
+import subprocess
 import sys
 import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+import cluster as clusters
 import volary
 from wire import Imap, Smtp
 
@@ -46,6 +48,58 @@ class Scrub(unittest.TestCase):
             imap.command("SELECT INBOX")
             self.assertNotIn("Subject: damaged", imap.command("FETCH 1 BODY.PEEK[]").text())
         self.server.stop()
+
+
+class Repair(unittest.TestCase):
+    """One of three members has a damaged file: found, told, and filled anew from the leader."""
+
+    def setUp(self):
+        self.cluster = clusters.Cluster(groups=1)
+        for path in self.cluster.out.glob("shard-*.yaml"):
+            path.write_text(path.read_text() + "scrub: {period_s: 1}\n")
+        self.addCleanup(self.cluster.run, "down")
+        self.cluster.run("up")
+        self.cluster.ctl("domain", "create", "dev.test")
+        self.cluster.ctl("account", "create", volary.ACCOUNT, "--password-stdin", stdin=volary.PASSWORD + "\n")
+
+    def metric(self, name, metric):
+        return self.cluster.members(1)[name].get(metric, 0) if name in self.cluster.members(1) else 0
+
+    def data(self, name):
+        config = (self.cluster.out / (name + ".yaml")).read_text()
+        return pathlib.Path(re.search(r"dir:\s*['\"]?([^\s'\"},]+)", config)[1])
+
+    def deliver(self, content):
+        with self.cluster.smtp(0) as smtp:
+            return smtp.deliver(volary.ACCOUNT, content).startswith("250")
+
+    def restart(self, name, meanwhile=lambda: None):
+        self.cluster.run("stop", name)
+        meanwhile()
+        self.cluster.run("start", name)
+
+    def damage(self, name):
+        blobs = sorted((self.data(name) / "shard").glob("*.blob"), key=lambda f: f.stat().st_size)
+        whole = bytearray(blobs[-1].read_bytes())
+        whole[len(whole) // 2] ^= 1
+        blobs[-1].write_bytes(whole)
+
+    def test_a_member_with_a_damaged_file_is_filled_anew_P4_F14(self):
+        noise = base64.encodebytes(random.Random(4).randbytes(300_000)).replace(b"\n", b"\r\n")
+        volary.wait_for("a message", lambda: self.deliver(b"Subject: kept\r\n\r\n" + noise))
+        leader = self.cluster.leader(1)
+        follower = next(name for name in self.cluster.members(1) if name != leader)
+        self.restart(follower)  # what is in the write-ahead log becomes files
+        self.restart(follower, lambda: self.damage(follower))
+        volary.wait_for("a snapshot in place of the damaged files",
+                        lambda: self.metric(follower, "snapshots_received_total") >= 1, 90)
+        self.cluster.run("stop", follower)
+        done = subprocess.run([str(volary.BIN / "volary-shard"), "check", str(self.data(follower))], capture_output=True,
+                              text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done)
+        with self.cluster.imap(1, volary.ACCOUNT) as imap:
+            imap.command("SELECT INBOX")
+            self.assertIn("Subject: kept", imap.command("FETCH 1 BODY.PEEK[]").text())
 
 
 if __name__ == "__main__":
