@@ -295,8 +295,8 @@ static struct vy_err open_meta(struct meta_role *role)
         .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
         .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
         .snapshot_bytes_per_s = vy_config_size(config, "raft.snapshot_bytes_per_second"),
-        .patrol_period_ms = vy_config_ms(config, "scrub.period_s"),
-        .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second")};
+        .scrub_period_ms = vy_config_ms(config, "scrub.period_s"),
+        .scrub_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second")};
     VY_TRY(meta_open(&meta_config, &replica, &role->meta));
     role->links.meta = role->meta;
     group_link_set_replica(role->raft, meta_get_replica(role->meta));

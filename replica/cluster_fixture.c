@@ -230,7 +230,7 @@ void cluster_start_node(struct cluster *cluster, unsigned number)
                                           .election_timeout_ms = 200,
                                           .tail_bytes_max = 64 * 1024,
                                           .log_keep_entries = cluster->log_keep_entries,
-                                          .patrol_period_ms = cluster->patrol_period_ms,
+                                          .scrub_period_ms = cluster->scrub_period_ms,
                                           .log_max_entries = cluster->log_max_entries,
                                           .snapshot_bytes_per_s = cluster->snapshot_bytes_per_s,
                                           .log = &cluster->log,
@@ -346,7 +346,7 @@ static void check_digest(struct cluster *cluster, const struct cluster_node *nod
     struct replica_status status;
     replica_get_status(node->replica, &status);
     assert_true(status.applied_index <= status.last_index);
-    assert_true(cluster->may_differ || status.patrol_problems == 0); /* P4 */
+    assert_true(cluster->may_differ || status.scrub_problems == 0); /* P4 */
     if (status.applied_index >= cluster->digest_count) {
         const size_t count = (size_t)(status.applied_index + 1) * 2;
         cluster->digests = realloc(cluster->digests, count * sizeof(uint64_t));
@@ -638,7 +638,7 @@ struct cluster *cluster_new_with(const struct cluster_options *options)
     cluster->snapshot_bytes_per_s =
         options->log_max_entries == 0 ? 0 : 300000 + 50000 * (seed % 20);
     cluster->disk_ms_max = 5;
-    cluster->patrol_period_ms = options->patrol_period_ms;
+    cluster->scrub_period_ms = options->scrub_period_ms;
     /* Directories are synced at every step of a snapshot: in memory that costs nothing. */
     snprintf(cluster->dir, sizeof(cluster->dir), "%s/volary-replica-XXXXXX",
              access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");

@@ -68,7 +68,7 @@ struct cluster {
     uint64_t snapshot_bytes_per_s; /* likewise */
     struct vy_log log;             /* likewise; silent unless CLUSTER_LOG is set */
     uint64_t last_index;           /* of any log, ever */
-    uint64_t patrol_period_ms;     /* likewise; 0: no patrol */
+    uint64_t scrub_period_ms;      /* likewise; 0: no scrub */
     bool may_differ;               /* a test damages a disk */
     uint64_t next_id;              /* of members that join */
     uint64_t *leaders;             /* by term: number + 1 */
@@ -82,8 +82,7 @@ struct cluster *cluster_new(unsigned count, uint64_t seed);
 struct cluster_options {
     unsigned count;
     uint64_t seed;
-    uint64_t
-        patrol_period_ms;     /* members compare their tables, and must find them equal; 0: never */
+    uint64_t scrub_period_ms; /* members compare their tables, and must find them equal; 0: never */
     uint64_t log_max_entries; /* who is away longer needs a snapshot; 0: the default */
 };
 struct cluster *cluster_new_with(const struct cluster_options *options);

@@ -18,10 +18,10 @@ enum core_kind {
     CORE_APPEND,
     CORE_APPEND_RESULT,
     CORE_TIMEOUT_NOW,
-    CORE_READ,        /* not raft's: "is your term still this one?" (read.c) */
-    CORE_READ_RESULT, /* its answer */
-    CORE_PATROL,      /* not raft's: "what is the sum behind the mark at last_index?" (patrol.c) */
-    CORE_PATROL_RESULT, /* rejected: enum patrol_answer_kind; round: the sum */
+    CORE_READ,         /* not raft's: "is your term still this one?" (read.c) */
+    CORE_READ_RESULT,  /* its answer */
+    CORE_SCRUB,        /* not raft's: "what is the sum behind the mark at last_index?" (scrub.c) */
+    CORE_SCRUB_RESULT, /* rejected: enum scrub_answer_kind; round: the sum */
     /* From a leader: "your tables are not the majority's"; to it: "fill me anew, beyond last_index"
      * (rebuild.c). */
     CORE_REBUILD,

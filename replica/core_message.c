@@ -98,8 +98,8 @@ void core_message_to_raft(const struct core_message *from, struct raft_message *
     case CORE_READ_RESULT:
     case CORE_LIFE_ASK:
     case CORE_LIFE:
-    case CORE_PATROL:
-    case CORE_PATROL_RESULT:
+    case CORE_SCRUB:
+    case CORE_SCRUB_RESULT:
     case CORE_REBUILD:
         break;
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The consensus half: core, log, writer, proposals, reads, frames.
 volary_library(replica
-  SOURCES adopt.c check.c core.c core_cut.c core_guard.c core_members.c core_message.c cut.c entry.c frame.c identity.c install.c lead.c life.c log.c log_spans.c members.c metrics.c patrol.c patrol_scan.c peer.c queue.c read.c rebuild.c replica.c
+  SOURCES adopt.c check.c core.c core_cut.c core_guard.c core_members.c core_message.c cut.c entry.c frame.c identity.c install.c lead.c life.c log.c log_spans.c members.c metrics.c scrub.c scrub_scan.c peer.c queue.c read.c rebuild.c replica.c
     replica_facts.c expel.c snapshot.c snapshot_files.c snapshot_frame.c snapshot_receive.c snapshot_send.c snapshot_source.c snapshot_staging.c
     snapshot_swap.c writer.c
     care.c core_lost.c

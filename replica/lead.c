@@ -19,8 +19,8 @@ static void end_leading(struct replica *replica)
     queue_fail_waiting(replica, vy_error(VY_CODE_NOT_LEADER, "leadership is over"));
     queue_fail_flights(replica, vy_error(VY_CODE_UNKNOWN, "leadership is over"));
     read_fail_all(replica, vy_error(VY_CODE_NOT_LEADER, "leadership is over"));
-    if (replica->patrol != NULL) {
-        patrol_lead_changed(replica->patrol);
+    if (replica->scrub != NULL) {
+        scrub_lead_changed(replica->scrub);
     }
     if (was_leader) {
         vy_log(&replica->log, VY_LOG_INFO, "replica.lead.ended", VY_U64("raft.term", term));

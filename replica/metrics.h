@@ -52,9 +52,9 @@ struct replica_metric_row {
     REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshots_damaged_total",    snapshot.damaged,  "Files that arrived damaged and were fetched again.") \
     REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshot_sent_bytes_total",  snapshot.bytes_sent, "Bytes of snapshots sent.") \
     REPLICA_METRIC_ROW(prefix, COUNTER, "_raft_snapshot_received_bytes_total", snapshot.bytes_received, "Bytes of snapshots received.") \
-    REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_rounds_total",              patrol_rounds,     "Times that all data was read back and compared.") \
-    REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_bytes_total",               patrol_bytes,      "Bytes read back by this member.") \
-    REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_problems_total",            patrol_problems,   "Damage found here, and at others by this member as leader.")
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_rounds_total",              scrub_rounds,     "Times that all data was read back and compared.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_bytes_total",               scrub_bytes,      "Bytes read back by this member.") \
+    REPLICA_METRIC_ROW(prefix, COUNTER, "_scrub_problems_total",            scrub_problems,   "Damage found here, and at others by this member as leader.")
 /* clang-format on */
 
 #define REPLICA_METRICS_MAX 48U

@@ -334,9 +334,9 @@ static void deliver(struct replica *replica, uint64_t from, const struct core_me
         read_on_message(replica, from, message);
         return;
     }
-    if (message->kind == CORE_PATROL || message->kind == CORE_PATROL_RESULT) {
-        if (replica->patrol != NULL) {
-            patrol_on_message(replica->patrol, from, message);
+    if (message->kind == CORE_SCRUB || message->kind == CORE_SCRUB_RESULT) {
+        if (replica->scrub != NULL) {
+            scrub_on_message(replica->scrub, from, message);
         }
         return;
     }

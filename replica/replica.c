@@ -193,8 +193,8 @@ static void take_mark(struct replica *replica, const struct writer_mark *mark)
     if (mark->index == 0) {
         return;
     }
-    if (replica->patrol != NULL && replica_is_running(replica)) {
-        patrol_on_mark(replica->patrol, mark);
+    if (replica->scrub != NULL && replica_is_running(replica)) {
+        scrub_on_mark(replica->scrub, mark);
         return;
     }
     store_snapshot_free(mark->snapshot);
@@ -264,8 +264,8 @@ static struct vy_err take_config(struct replica *replica, const struct replica_c
     own->tail_bytes_max = own->tail_bytes_max == 0 ? TAIL_BYTES_MAX : own->tail_bytes_max;
     own->log_keep_entries = own->log_keep_entries == 0 ? LOG_KEEP_ENTRIES : own->log_keep_entries;
     own->log_keep_bytes = own->log_keep_bytes == 0 ? LOG_KEEP_BYTES : own->log_keep_bytes;
-    own->patrol_bytes_per_s =
-        own->patrol_bytes_per_s == 0 ? PATROL_RATE_BYTES : own->patrol_bytes_per_s;
+    own->scrub_bytes_per_s =
+        own->scrub_bytes_per_s == 0 ? SCRUB_RATE_BYTES : own->scrub_bytes_per_s;
     own->log_max_entries = own->log_max_entries == 0 ? LOG_MAX_ENTRIES : own->log_max_entries;
     own->log_max_bytes = own->log_max_bytes == 0 ? LOG_MAX_BYTES : own->log_max_bytes;
     own->snapshot_bytes_per_s =
@@ -312,34 +312,34 @@ static struct vy_err make_writer(struct replica *replica)
     return writer_new(&config, &replica->writer);
 }
 
-struct vy_err replica_start_patrol(struct replica *replica)
+struct vy_err replica_start_scrub(struct replica *replica)
 {
-    return replica->config.patrol_period_ms == 0 || replica->patrol != NULL
+    return replica->config.scrub_period_ms == 0 || replica->scrub != NULL
                ? vy_ok()
-               : patrol_new(replica, &replica->patrol);
+               : scrub_new(replica, &replica->scrub);
 }
 
-static void on_patrol_left(void *arg)
+static void on_scrub_left(void *arg)
 {
     struct replica *replica = arg;
-    patrol_free(replica->patrol);
-    replica->patrol = NULL;
-    replica->is_patrol_stopping = false;
+    scrub_free(replica->scrub);
+    replica->scrub = NULL;
+    replica->is_scrub_stopping = false;
 }
 
-static void on_patrol_ended(void *arg)
+static void on_scrub_ended(void *arg)
 {
     struct replica *replica = arg;
-    vy_loop_post(replica->config.loop, on_patrol_left, replica); /* it is still at work */
+    vy_loop_post(replica->config.loop, on_scrub_left, replica); /* it is still at work */
 }
 
-bool replica_stop_patrol(struct replica *replica)
+bool replica_stop_scrub(struct replica *replica)
 {
-    if (replica->patrol != NULL && !replica->is_patrol_stopping) {
-        replica->is_patrol_stopping = true;
-        patrol_stop(replica->patrol, on_patrol_ended, replica);
+    if (replica->scrub != NULL && !replica->is_scrub_stopping) {
+        replica->is_scrub_stopping = true;
+        scrub_stop(replica->scrub, on_scrub_ended, replica);
     }
-    return replica->patrol == NULL;
+    return replica->scrub == NULL;
 }
 
 /* Over the store as it was opened. */
@@ -351,7 +351,7 @@ static struct vy_err make_engine(struct replica *replica)
     replica->last_time_ms = replica->loaded.last_time_ms;
     replica->last_time_mono_ms = replica_now_ms(replica);
     replica_open_store(replica, true);
-    return replica_start_patrol(replica);
+    return replica_start_scrub(replica);
 }
 
 static struct vy_err open_all(struct replica *replica, const struct replica_config *config)
@@ -528,7 +528,7 @@ void replica_return(struct replica *replica, struct replica *fresh, struct vy_er
 
 /* ---- ending ---- */
 
-static void on_patrol_stopped(void *arg)
+static void on_scrub_stopped(void *arg)
 {
     struct replica *replica = arg;
     if (replica->writer == NULL) {
@@ -550,11 +550,11 @@ static void on_stop(void *arg)
         replica->transfer_to = 0;
         replica->transfer_fn(replica->transfer_arg, err);
     }
-    if (replica->patrol == NULL) {
-        on_patrol_stopped(replica);
+    if (replica->scrub == NULL) {
+        on_scrub_stopped(replica);
         return;
     }
-    patrol_stop(replica->patrol, on_patrol_stopped, replica);
+    scrub_stop(replica->scrub, on_scrub_stopped, replica);
 }
 
 void replica_stop(struct replica *replica, vy_loop_fn done, void *arg)
@@ -585,7 +585,7 @@ void replica_free(struct replica *replica)
         return;
     }
     VY_ASSERT(replica->life == REPLICA_LIFE_OPEN || replica->life == REPLICA_LIFE_STOPPED);
-    patrol_free(replica->patrol);
+    scrub_free(replica->scrub);
     snapshots_deinit(replica);
     writer_free(replica->writer);
     core_free(replica->core);

@@ -160,8 +160,8 @@ struct replica_config {
     uint64_t log_max_bytes;        /* the same in bytes, payloads not counted; 0: 256 MiB */
     uint64_t snapshot_bytes_per_s; /* sent to all that need one; 0: 32 MiB */
     uint64_t free_floor_bytes;     /* 0: what the store says (E4) */
-    uint64_t patrol_period_ms;     /* all data is read back and compared once in it; 0: never */
-    uint64_t patrol_bytes_per_s;   /* at most; 0: 8 MiB */
+    uint64_t scrub_period_ms;      /* all data is read back and compared once in it; 0: never */
+    uint64_t scrub_bytes_per_s;    /* at most; 0: 8 MiB */
     /* Called instead of ending the process when the disk fails. Tests only. @thread any */
     void (*on_fail_stop)(void *arg, struct vy_err err);
     void *on_fail_stop_arg;
@@ -356,11 +356,11 @@ struct replica_status {
     uint64_t read_rounds;
     uint64_t frames_sent;
     uint64_t frames_received;
-    uint64_t frames_refused;  /* damaged, of another cluster, old incarnation */
-    uint64_t patrol_rounds;   /* ended since the start */
-    uint64_t patrol_bytes;    /* read back here */
-    uint64_t patrol_problems; /* damage found here, and as leader at members */
-    uint64_t store_reads;     /* log rows read back for a slow follower */
+    uint64_t frames_refused; /* damaged, of another cluster, old incarnation */
+    uint64_t scrub_rounds;   /* ended since the start */
+    uint64_t scrub_bytes;    /* read back here */
+    uint64_t scrub_problems; /* damage found here, and as leader at members */
+    uint64_t store_reads;    /* log rows read back for a slow follower */
     uint64_t free_bytes;
     bool is_full; /* below the floor */
     struct replica_snapshot_status snapshot;

@@ -413,13 +413,13 @@ static void frames_of_others_and_of_earlier_lives_are_refused(void **state)
     cluster_free(cluster);
 }
 
-/* ---- patrol.h ---- */
+/* ---- scrub.h ---- */
 
-static uint64_t patrol_rounds(const struct cluster_node *node)
+static uint64_t scrub_rounds(const struct cluster_node *node)
 {
     struct replica_status status;
     replica_get_status(node->replica, &status);
-    return status.patrol_rounds;
+    return status.scrub_rounds;
 }
 
 static void propose_body(struct cluster_node *leader, unsigned number, struct call *call)
@@ -438,12 +438,12 @@ static void propose_body(struct cluster_node *leader, unsigned number, struct ca
 
 /* Writes go on while it reads: payloads of entries behind a mark are in some snapshots only. The
  * next leader goes on where the round stands. */
-static void p4_a_patrol_of_whole_members_finds_nothing(void **state)
+static void p4_a_scrub_of_whole_members_finds_nothing(void **state)
 {
     (void)state;
     static struct call calls[4000];
-    struct cluster *cluster = cluster_new_with(
-        &(struct cluster_options){.count = 3, .seed = 31, .patrol_period_ms = 100});
+    struct cluster *cluster =
+        cluster_new_with(&(struct cluster_options){.count = 3, .seed = 31, .scrub_period_ms = 100});
     cluster->disk_ms_max = 20;
     for (unsigned i = 0; i < VY_COUNT_OF(calls); i++) {
         struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
@@ -457,7 +457,7 @@ static void p4_a_patrol_of_whole_members_finds_nothing(void **state)
         }
     }
     cluster_run_ms(cluster, 60000);
-    assert_true(patrol_rounds(cluster_leader(cluster)) > 2);
+    assert_true(scrub_rounds(cluster_leader(cluster)) > 2);
     cluster_free(cluster);
 }
 
@@ -489,7 +489,7 @@ static void damage_and_wait(struct cluster *cluster, struct cluster_node *node)
 static void p4_a_member_whose_rows_differ_is_filled_anew(void **state)
 {
     (void)state;
-    const struct cluster_options options = {.count = 3, .seed = 32, .patrol_period_ms = 10000};
+    const struct cluster_options options = {.count = 3, .seed = 32, .scrub_period_ms = 10000};
     struct cluster *cluster = cluster_new_with(&options);
     assert_non_null(cluster_wait_leader(cluster, 5000));
     damage_and_wait(cluster, cluster_follower(cluster));
@@ -500,7 +500,7 @@ static void p4_a_member_whose_rows_differ_is_filled_anew(void **state)
 static void p4_a_leader_whose_rows_differ_hands_over_and_is_filled_anew(void **state)
 {
     (void)state;
-    const struct cluster_options options = {.count = 3, .seed = 34, .patrol_period_ms = 10000};
+    const struct cluster_options options = {.count = 3, .seed = 34, .scrub_period_ms = 10000};
     struct cluster *cluster = cluster_new_with(&options);
     struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
     assert_non_null(leader);
@@ -513,7 +513,7 @@ static void p4_a_leader_whose_rows_differ_hands_over_and_is_filled_anew(void **s
 static void p4_a_damaged_member_that_is_needed_goes_on(void **state)
 {
     (void)state;
-    const struct cluster_options options = {.count = 3, .seed = 35, .patrol_period_ms = 10000};
+    const struct cluster_options options = {.count = 3, .seed = 35, .scrub_period_ms = 10000};
     struct cluster *cluster = cluster_new_with(&options);
     struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
     assert_non_null(leader);
@@ -542,15 +542,15 @@ static void p4_a_damaged_member_that_is_needed_goes_on(void **state)
 }
 
 /* The group is not held up by one that is away, and the round ends. */
-static void a_patrol_leaves_out_who_is_away(void **state)
+static void a_scrub_leaves_out_who_is_away(void **state)
 {
     (void)state;
     struct cluster *cluster = cluster_new_with(
-        &(struct cluster_options){.count = 3, .seed = 33, .patrol_period_ms = 60000});
+        &(struct cluster_options){.count = 3, .seed = 33, .scrub_period_ms = 60000});
     propose_ok(cluster, "set a 1");
     cluster_crash_node(cluster, cluster_follower(cluster)->number);
     cluster_run_ms(cluster, 400000);
-    assert_true(patrol_rounds(cluster_leader(cluster)) >= 1);
+    assert_true(scrub_rounds(cluster_leader(cluster)) >= 1);
     cluster_free(cluster);
 }
 
@@ -631,11 +631,11 @@ int main(void)
         cmocka_unit_test(a_vote_leaves_only_when_it_is_on_disk),
         cmocka_unit_test(frames_of_others_and_of_earlier_lives_are_refused),
         cmocka_unit_test(an_old_copy_of_a_disk_is_refused_also_by_peers_that_were_restarted),
-        cmocka_unit_test(p4_a_patrol_of_whole_members_finds_nothing),
+        cmocka_unit_test(p4_a_scrub_of_whole_members_finds_nothing),
         cmocka_unit_test(p4_a_member_whose_rows_differ_is_filled_anew),
         cmocka_unit_test(p4_a_leader_whose_rows_differ_hands_over_and_is_filled_anew),
         cmocka_unit_test(p4_a_damaged_member_that_is_needed_goes_on),
-        cmocka_unit_test(a_patrol_leaves_out_who_is_away),
+        cmocka_unit_test(a_scrub_leaves_out_who_is_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,8 @@
  */
 #include "replica/frame.h"
 #include "replica/life.h"
-#include "replica/patrol.h"
 #include "replica/reserve.h"
+#include "replica/scrub.h"
 #include "replica/store_reason.h"
 #include "replica/writer.h"
 
@@ -140,7 +140,7 @@ struct replica {
     struct replica_change_wait change;
     struct replica_catch_up catch_up;
 
-    struct patrol *patrol; /* owned; NULL: off */
+    struct scrub *scrub; /* owned; NULL: off */
     struct replica_care care;
     struct replica_rebuild rebuild;
 
@@ -157,7 +157,7 @@ struct replica {
     bool is_clock_off;
 
     struct snapshots *snapshots; /* owned */
-    bool is_patrol_stopping;     /* for a snapshot */
+    bool is_scrub_stopping;      /* for a snapshot */
     bool is_stop_wanted;         /* once the snapshot is in place */
     bool is_finish_wanted;       /* once the helper has ended */
     vy_loop_fn stop_fn;
@@ -183,9 +183,9 @@ void replica_leave(struct replica *replica);
  * not be opened, and the member fails. */
 void replica_return(struct replica *replica, struct replica *fresh, struct vy_err err);
 void replica_finish_if_quiet(struct replica *replica);
-VY_CHECKED struct vy_err replica_start_patrol(struct replica *replica);
+VY_CHECKED struct vy_err replica_start_scrub(struct replica *replica);
 /* True: there is none any more, and nothing of it touches the store. */
-bool replica_stop_patrol(struct replica *replica);
+bool replica_stop_scrub(struct replica *replica);
 
 /* identity.c: opens the store and fills identity, address, loaded, applied. */
 VY_CHECKED struct vy_err replica_open_identity(struct replica *replica);

@@ -58,7 +58,7 @@ static uint64_t first_seed = 1;
 static uint64_t seed_count = 200;
 #define MARKS_ON_THEIR_WAY 2U
 static uint64_t cuts;     /* of logs, in all seeds */
-static uint64_t patrols;  /* rounds of comparing that ended */
+static uint64_t scrubs;   /* rounds of comparing that ended */
 static uint64_t cuts;     /* of logs, in all seeds */
 static uint64_t installs; /* of snapshots */
 static uint64_t damages;  /* to snapshots on their way */
@@ -453,7 +453,7 @@ static void check_end(struct sim *sim, uint64_t seed)
         }
         replica_get_status(node->replica, &status);
         assert_int_equal(node->failures, 0);
-        /* Marks of the patrol go on; digests at equal indexes are compared all the time. */
+        /* Marks of the scrub go on; digests at equal indexes are compared all the time. */
         assert_true(status.applied_index + MARKS_ON_THEIR_WAY >= first.applied_index);
         for (unsigned k = 0; k < CLIENTS; k++) {
             assert_false(sim->clients[k].has_tried);
@@ -470,7 +470,7 @@ static void run_seed(uint64_t seed, bool has_changes, uint64_t *done, uint64_t *
     struct sim sim = {
         .cluster = cluster_new_with(&(struct cluster_options){.count = count,
                                                               .seed = seed,
-                                                              .patrol_period_ms = 100 + seed % 2000,
+                                                              .scrub_period_ms = 100 + seed % 2000,
                                                               .log_max_entries = 20 + seed % 50}),
         .has_changes = has_changes};
     struct cluster *cluster = sim.cluster;
@@ -499,7 +499,7 @@ static void run_seed(uint64_t seed, bool has_changes, uint64_t *done, uint64_t *
         if (cluster->nodes[i].replica != NULL) {
             struct replica_status status;
             replica_get_status(cluster->nodes[i].replica, &status);
-            patrols += status.patrol_rounds;
+            scrubs += status.scrub_rounds;
         }
         installs += cluster->nodes[i].installs + cluster->nodes[i].fsm.installs;
     }
@@ -523,7 +523,7 @@ static void groups_keep_their_promises_under_random_faults(void **state)
     assert_true(done > seed_count * 20); /* the faults left room for work */
     assert_true(reads > seed_count * 10);
     assert_true(cuts > seed_count * 10);
-    assert_true(patrols > seed_count);
+    assert_true(scrubs > seed_count);
 }
 
 /* The same while members come, go, die for good and are replaced, the leader

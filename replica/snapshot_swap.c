@@ -25,7 +25,7 @@ static void give_up(struct replica *replica, struct vy_err why)
            VY_HEX("raft.peer", replica->snapshots->receive.from),
            VY_U64("snapshot.bytes", replica->snapshots->receive.bytes), VY_LOG_ERR(why));
     replica_open_store(replica, true);
-    if (vy_failed(replica_start_patrol(replica))) {
+    if (vy_failed(replica_start_scrub(replica))) {
         vy_log(&replica->log, VY_LOG_WARN, "replica.snapshot.failed", VY_LOG_ERR(why));
     }
     receive_reset(replica);
@@ -56,7 +56,7 @@ void swap_tick(struct replica *replica)
         return;
     }
     replica_open_store(replica, false);
-    if (!replica_stop_patrol(replica) || replica->led_term != 0 || has_readers(replica)) {
+    if (!replica_stop_scrub(replica) || replica->led_term != 0 || has_readers(replica)) {
         return; /* with the next tick */
     }
     snapshots->receive.state = SNAPSHOT_RECEIVE_SWAPPING;

@@ -13,7 +13,7 @@
  * expires never piles up. */
 #define EXPIRE_PER_COMMAND 8U
 
-const struct vy_bytes writer_mark_key = VY_LIT("patrol");
+const struct vy_bytes writer_mark_key = VY_LIT("scrub");
 static const struct vy_bytes applied_key = VY_LIT("applied");
 
 struct writer_job {

@@ -61,7 +61,7 @@ struct writer_outcome {
 };
 void writer_outcome_free(struct writer_outcome *outcome);
 
-/* A barrier with a body was applied, and nothing behind it: a snapshot of that moment (patrol.h).
+/* A barrier with a body was applied, and nothing behind it: a snapshot of that moment (scrub.h).
  */
 struct writer_mark {
     uint64_t index;      /* 0: none */

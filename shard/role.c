@@ -289,8 +289,8 @@ static struct vy_err open_replica(struct shard_role_state *role)
         .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
         .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
         .snapshot_bytes_per_s = vy_config_size(config, "raft.snapshot_bytes_per_second"),
-        .patrol_period_ms = vy_config_ms(config, "scrub.period_s"),
-        .patrol_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second"),
+        .scrub_period_ms = vy_config_ms(config, "scrub.period_s"),
+        .scrub_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second"),
     };
     VY_TRY(replica_open(&replica, &role->replica));
     group_link_set_replica(role->raft, role->replica);

@@ -43,7 +43,7 @@ class Scrub(unittest.TestCase):
         self.server.expect_errors()
         self.server.restart()
         volary.wait_for("the damage to be counted", lambda: self.metric("volary_shard_scrub_problems_total") >= 1)
-        self.assertIn("event=replica.patrol.damaged", self.server.log.read_text())
+        self.assertIn("event=replica.scrub.damaged", self.server.log.read_text())
         with Imap(self.server.port("imap"), self.server.account, self.server.password) as imap:
             imap.command("SELECT INBOX")
             self.assertNotIn("Subject: damaged", imap.command("FETCH 1 BODY.PEEK[]").text())

@@ -45,7 +45,7 @@ class Damage(HostCase):
         """Refused at the start, or told by the scrub that reads everything back."""
         def is_told():
             text = self.cluster.log_text(name)[log_bytes:]
-            return "event=replica.open.refused" in text or "event=replica.patrol.damaged" in text or "event=replica.member.failed" in text
+            return "event=replica.open.refused" in text or "event=replica.scrub.damaged" in text or "event=replica.member.failed" in text
 
         volary.wait_for("%s to tell of the damage" % name, is_told)
         text = self.cluster.log_text(name)[log_bytes:]

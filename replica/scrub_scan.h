@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Reading one segment for patrol.h: rows of one family from a key on, up to PATROL_SEGMENT_BYTES or
+ * Reading one segment for scrub.h: rows of one family from a key on, up to SCRUB_SEGMENT_BYTES or
  * the family's end, summed up so that equal rows give equal sums. Payloads of entries behind the
  * mark lie under their keys already, or not yet: they are left out.
  *
  * @thread  one at a time: the loop's, or a worker's while it reads a slice
  */
-#include "replica/patrol.h"
+#include "replica/scrub.h"
 #include "replica/writer.h"
 
-struct patrol_key {
+struct scrub_key {
     uint8_t len;
     uint8_t data[UINT8_MAX];
 };
-struct patrol_scan {
+struct scrub_scan {
     uint64_t index; /* of the mark; 0: none in this life */
     unsigned family;
     uint64_t time_ms;                     /* of the mark */
@@ -23,7 +23,7 @@ struct patrol_scan {
     struct store_snapshot *snapshot; /* owned; NULL: nothing to read */
     uint64_t last_index;             /* of the log there */
     bool has_pending;                /* they were looked up */
-    struct patrol_key *pending;      /* owned: to be left out, sorted */
+    struct scrub_key *pending;       /* owned: to be left out, sorted */
     size_t pending_count;
     size_t pending_capacity;
     uint64_t sum;
@@ -35,11 +35,11 @@ struct patrol_scan {
 };
 
 /* Where the round stood when the directory was last in use. @errors CORRUPT, what the store says */
-VY_CHECKED struct vy_err patrol_scan_load(struct patrol_scan *scan,
-                                          const struct store_reader *reader);
+VY_CHECKED struct vy_err scrub_scan_load(struct scrub_scan *scan,
+                                         const struct store_reader *reader);
 /* Takes over the snapshot. */
-void patrol_scan_begin(struct patrol_scan *scan, const struct patrol_mark *mark,
-                       const struct writer_mark *taken);
+void scrub_scan_begin(struct scrub_scan *scan, const struct scrub_mark *mark,
+                      const struct writer_mark *taken);
 /* Reads on; at the end of the segment is_done is set. @blocks for the disk */
-void patrol_scan_slice(struct patrol_scan *scan);
-void patrol_scan_close(struct patrol_scan *scan); /* gives back the snapshot; the result stays */
+void scrub_scan_slice(struct scrub_scan *scan);
+void scrub_scan_close(struct scrub_scan *scan); /* gives back the snapshot; the result stays */

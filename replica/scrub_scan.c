@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "replica/patrol_scan.h"
+#include "replica/scrub_scan.h"
 
 #include "base/codec.h"
 #include "replica/log.h"
@@ -11,29 +11,29 @@
 
 static int compare_keys(const void *a, const void *b)
 {
-    const struct patrol_key *left = a;
-    const struct patrol_key *right = b;
+    const struct scrub_key *left = a;
+    const struct scrub_key *right = b;
     return vy_bytes_compare(vy_bytes(left->data, left->len), vy_bytes(right->data, right->len));
 }
 
-static struct vy_err add_key(struct patrol_scan *scan, struct vy_bytes key)
+static struct vy_err add_key(struct scrub_scan *scan, struct vy_bytes key)
 {
     if (scan->pending_count == scan->pending_capacity) {
         const size_t capacity = scan->pending_capacity == 0 ? 64 : scan->pending_capacity * 2;
-        struct patrol_key *bigger = realloc(scan->pending, capacity * sizeof(*bigger));
+        struct scrub_key *bigger = realloc(scan->pending, capacity * sizeof(*bigger));
         if (bigger == NULL) {
             return vy_error(VY_CODE_NOMEM, "payloads that are on their way");
         }
         scan->pending = bigger;
         scan->pending_capacity = capacity;
     }
-    struct patrol_key *added = &scan->pending[scan->pending_count++];
+    struct scrub_key *added = &scan->pending[scan->pending_count++];
     added->len = (uint8_t)key.len;
     memcpy(added->data, key.data, key.len);
     return vy_ok();
 }
 
-static struct vy_err find_pending(struct patrol_scan *scan)
+static struct vy_err find_pending(struct scrub_scan *scan)
 {
     const struct store_reader *reader = store_snapshot_reader(scan->snapshot);
     scan->has_pending = true;
@@ -55,9 +55,9 @@ static struct vy_err find_pending(struct patrol_scan *scan)
     return vy_ok();
 }
 
-static bool is_pending(const struct patrol_scan *scan, struct vy_bytes key)
+static bool is_pending(const struct scrub_scan *scan, struct vy_bytes key)
 {
-    struct patrol_key wanted = {.len = (uint8_t)key.len};
+    struct scrub_key wanted = {.len = (uint8_t)key.len};
     if (scan->pending_count == 0 || key.len > sizeof(wanted.data)) {
         return false;
     }
@@ -76,7 +76,7 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-static void add_row(struct patrol_scan *scan, struct vy_bytes key, struct vy_bytes value)
+static void add_row(struct scrub_scan *scan, struct vy_bytes key, struct vy_bytes value)
 {
     const uint64_t both =
         (uint64_t)vy_crc32c((uint32_t)key.len, key) << 32 | vy_crc32c((uint32_t)value.len, value);
@@ -86,14 +86,14 @@ static void add_row(struct patrol_scan *scan, struct vy_bytes key, struct vy_byt
 }
 
 /* The smallest key behind this one. */
-static void stand_behind(struct patrol_scan *scan, struct vy_bytes key)
+static void stand_behind(struct scrub_scan *scan, struct vy_bytes key)
 {
     memcpy(scan->key, key.data, key.len);
     scan->key[key.len] = 0;
     scan->key_bytes = key.len + 1;
 }
 
-static struct vy_err read_rows(struct patrol_scan *scan)
+static struct vy_err read_rows(struct scrub_scan *scan)
 {
     const struct store_range range = {.from = vy_bytes(scan->key, scan->key_bytes),
                                       .is_bulk = true};
@@ -102,15 +102,14 @@ static struct vy_err read_rows(struct patrol_scan *scan)
         VY_TRY(find_pending(scan));
     }
     VY_TRY(store_iter_new(store_snapshot_reader(scan->snapshot), scan->family, &range, &iter));
-    while (iter->is_valid && scan->slice_bytes < SLICE_BYTES &&
-           scan->bytes < PATROL_SEGMENT_BYTES) {
+    while (iter->is_valid && scan->slice_bytes < SLICE_BYTES && scan->bytes < SCRUB_SEGMENT_BYTES) {
         if (!is_pending(scan, iter->key)) {
             add_row(scan, iter->key, iter->value);
         }
         stand_behind(scan, iter->key);
         store_iter_next(iter);
     }
-    const bool is_full = scan->bytes >= PATROL_SEGMENT_BYTES;
+    const bool is_full = scan->bytes >= SCRUB_SEGMENT_BYTES;
     const struct vy_err err = store_iter_error(iter);
     scan->is_family_end = !is_full && !iter->is_valid;
     scan->is_done = is_full || scan->is_family_end;
@@ -118,7 +117,7 @@ static struct vy_err read_rows(struct patrol_scan *scan)
     return err;
 }
 
-void patrol_scan_slice(struct patrol_scan *scan)
+void scrub_scan_slice(struct scrub_scan *scan)
 {
     scan->slice_bytes = 0;
     scan->err = read_rows(scan);
@@ -129,7 +128,7 @@ void patrol_scan_slice(struct patrol_scan *scan)
 
 /* ---- marks ---- */
 
-static void take_mark(struct patrol_scan *scan, const struct patrol_mark *mark)
+static void take_mark(struct scrub_scan *scan, const struct scrub_mark *mark)
 {
     scan->family = mark->family;
     scan->time_ms = mark->time_ms;
@@ -139,30 +138,30 @@ static void take_mark(struct patrol_scan *scan, const struct patrol_mark *mark)
     }
 }
 
-struct vy_err patrol_scan_load(struct patrol_scan *scan, const struct store_reader *reader)
+struct vy_err scrub_scan_load(struct scrub_scan *scan, const struct store_reader *reader)
 {
     struct store_value value = {.is_found = false};
-    struct patrol_mark mark;
-    *scan = (struct patrol_scan){.family = PATROL_END};
+    struct scrub_mark mark;
+    *scan = (struct scrub_scan){.family = SCRUB_END};
     VY_TRY(store_get(reader, REPLICA_FAMILY_SYS, writer_mark_key, &value));
-    if (value.is_found && patrol_decode(value.bytes, &mark)) {
+    if (value.is_found && scrub_decode(value.bytes, &mark)) {
         take_mark(scan, &mark); /* a mark of a newer version: the round begins again */
     }
     store_value_release(&value);
     return vy_ok();
 }
 
-void patrol_scan_begin(struct patrol_scan *scan, const struct patrol_mark *mark,
-                       const struct writer_mark *taken)
+void scrub_scan_begin(struct scrub_scan *scan, const struct scrub_mark *mark,
+                      const struct writer_mark *taken)
 {
-    *scan = (struct patrol_scan){.index = taken->index,
-                                 .snapshot = taken->snapshot,
-                                 .last_index = taken->last_index,
-                                 .sum = mix(taken->digest)};
+    *scan = (struct scrub_scan){.index = taken->index,
+                                .snapshot = taken->snapshot,
+                                .last_index = taken->last_index,
+                                .sum = mix(taken->digest)};
     take_mark(scan, mark);
 }
 
-void patrol_scan_close(struct patrol_scan *scan)
+void scrub_scan_close(struct scrub_scan *scan)
 {
     store_snapshot_free(scan->snapshot);
     scan->snapshot = NULL;
