@@ -8,11 +8,12 @@
 #include "tests/lib/test.h"
 #include <stdlib.h>
 
-#define ENTRIES_MAX 32U
+#define ENTRIES_MAX 64U
 #define SENT_MAX 64U
 
 struct desk {
     struct core *core;
+    uint64_t id;
     uint64_t now_ms;
     uint64_t tickets;
     uint64_t persisted_term;
@@ -23,6 +24,7 @@ struct desk {
     struct core_message sent[SENT_MAX];
     uint64_t sent_to[SENT_MAX];
     size_t sent_count;
+    struct entry *log[ENTRIES_MAX]; /* by index; references */
     struct core_row rows[ENTRIES_MAX];
     struct entry *owned[ENTRIES_MAX]; /* freed at the end */
     size_t owned_count;
@@ -44,6 +46,11 @@ static uint64_t on_append(void *arg, uint64_t index, struct entry *const *entrie
     desk->last_append_index = index;
     desk->last_append_count = count;
     desk->appends++;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(index + i < ENTRIES_MAX);
+        entry_unref(desk->log[index + i]);
+        desk->log[index + i] = entry_ref(entries[i]);
+    }
     return ++desk->tickets;
 }
 
@@ -108,13 +115,15 @@ static struct desk *desk_new(uint64_t id, uint64_t term, const uint64_t *terms, 
                                        .heartbeat_ms = 20,
                                        .ops = &desk_ops,
                                        .arg = desk};
+    desk->id = id;
     desk->now_ms = 1000;
     desk->persisted_term = term;
     assert_false(vy_failed(core_new(&config, &desk->core)));
+    desk->rows[0].change = change(desk, terms[0], voters, spare);
     for (size_t i = 0; i < count; i++) {
         desk->rows[i].term = terms[i];
+        desk->log[i + 1] = entry_ref(i == 0 ? desk->rows[0].change : command(desk, terms[i]));
     }
-    desk->rows[0].change = change(desk, terms[0], voters, spare);
     const struct core_state state = {.term = term, .rows = desk->rows, .row_count = count};
     assert_false(vy_failed(core_start(desk->core, desk->now_ms, &state)));
     return desk;
@@ -125,6 +134,9 @@ static void desk_free(struct desk *desk)
     core_free(desk->core);
     for (size_t i = 0; i < desk->owned_count; i++) {
         entry_unref(desk->owned[i]);
+    }
+    for (size_t i = 0; i < ENTRIES_MAX; i++) {
+        entry_unref(desk->log[i]);
     }
     free(desk);
 }
@@ -451,6 +463,142 @@ static void a_write_of_entries_that_were_replaced_is_not_reported(void **state)
     desk_free(desk);
 }
 
+/* ---- entries that are not taken: peer.c hands the append over without them ---- */
+
+static const struct core_message *answer_to_empty_append(struct desk *desk, uint64_t prev,
+                                                         uint64_t prev_term)
+{
+    append_from_2(desk, 2, prev, prev_term, NULL, 0, 9);
+    assert_int_equal(desk->sent_count, 1);
+    assert_int_equal(desk->sent[0].kind, CORE_APPEND_RESULT);
+    return &desk->sent[0];
+}
+
+/* P1: the answer to an append without its entries speaks of what is on the disk in front of them,
+ * never of them, nor of entries behind that the leader may not have. */
+static void entries_that_are_not_taken_are_not_acknowledged(void **state)
+{
+    (void)state;
+    struct desk *desk = desk_new(1, 1, (const uint64_t[]){1, 1, 1, 1}, 4, 3, 0);
+    const struct core_message *answer = answer_to_empty_append(desk, 2, 1);
+    assert_int_equal(answer->rejected, 0);
+    assert_int_equal(answer->last_index, 2); /* 3 and 4 may be others with this leader */
+    assert_int_equal(core_commit_index(desk->core), 2);
+    answer = answer_to_empty_append(desk, 4, 2); /* of another term here */
+    assert_int_equal(answer->rejected, 4);
+    assert_int_equal(answer->last_index, 3);
+    answer = answer_to_empty_append(desk, 7, 2); /* those in front of it were not taken, too */
+    assert_int_equal(answer->rejected, 7);
+    assert_int_equal(answer->last_index, 4);
+    struct entry *entry = command(desk, 2);
+    append_from_2(desk, 2, 4, 1, &entry, 1, 9);
+    answer = answer_to_empty_append(desk, 5, 2);
+    assert_int_equal(answer->rejected, 0);
+    assert_int_equal(answer->last_index, 4); /* 5 is being written */
+    assert_int_equal(core_applicable(desk->core), 4);
+    written(desk);
+    assert_int_equal(answer_to_empty_append(desk, 5, 2)->last_index, 5);
+    assert_int_equal(core_applicable(desk->core), 5);
+    desk_free(desk);
+}
+
+static void carry(struct desk *from, struct desk *to, bool has_entries)
+{
+    struct core_message sent[SENT_MAX];
+    uint64_t sent_to[SENT_MAX];
+    const size_t count = from->sent_count;
+    memcpy(sent, from->sent, sizeof(sent));
+    memcpy(sent_to, from->sent_to, sizeof(sent_to));
+    from->sent_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct core_message message = sent[i];
+        message.entries = &from->log[message.prev_index + 1];
+        message.count = has_entries ? message.count : 0;
+        if (sent_to[i] == to->id) {
+            assert_false(vy_failed(core_receive(to->core, to->now_ms, from->id, &message)));
+        }
+    }
+}
+
+/* What the leader takes for held is on the member's disk, and the same; with the third one silent,
+ * no more than that is committed. */
+static void check_held(const struct desk *leader, const struct desk *member)
+{
+    uint64_t match = 0;
+    assert_true(core_match_index(leader->core, member->id, &match));
+    assert_true(match <= core_persisted_index(member->core));
+    for (uint64_t i = 1; i <= match; i++) {
+        assert_int_equal(core_term_at(leader->core, i), core_term_at(member->core, i));
+    }
+    assert_true(core_commit_index(leader->core) <= VY_MAX(match, 1U));
+}
+
+/* Some heartbeats. How often entries were sent to the member. */
+static unsigned converse(struct desk *leader, struct desk *member, bool takes)
+{
+    unsigned sent = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        leader->now_ms += 10;
+        member->now_ms = leader->now_ms;
+        assert_false(vy_failed(core_tick(leader->core, leader->now_ms)));
+        for (unsigned k = 0; k < 4; k++) {
+            for (size_t n = 0; n < leader->sent_count; n++) {
+                sent += leader->sent_to[n] == member->id && leader->sent[n].count > 0;
+            }
+            carry(leader, member, takes);
+            check_held(leader, member);
+            written(member);
+            carry(member, leader, false);
+            check_held(leader, member);
+        }
+    }
+    assert_int_equal(core_role(leader->core), REPLICA_ROLE_LEADER); /* it hears a majority */
+    return sent;
+}
+
+static void submit_commands(struct desk *leader, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct entry *entry = command(leader, core_term(leader->core));
+        assert_false(vy_failed(core_submit(leader->core, leader->now_ms, &entry, 1)));
+    }
+    written(leader);
+}
+
+/* P1, P13: a member that takes no entries for a while, because its disk is full, behind or to be
+ * filled anew, does not count for them, and gets them once it takes them: with a log that agrees,
+ * and with one that has to be cut first. */
+static void a_member_that_takes_no_entries_does_not_count_and_is_sent_them_again(void **state)
+{
+    static const struct {
+        uint64_t terms[4];
+        size_t count;
+    } logs[] = {
+        {{1, 2},       2},
+        {{1, 1, 1, 1}, 4},
+        {{1},          1}
+    };
+    (void)state;
+    for (size_t i = 0; i < VY_COUNT_OF(logs); i++) {
+        struct desk *leader = desk_new(1, 3, (const uint64_t[]){1, 2}, 2, 3, 0);
+        struct desk *member = desk_new(3, 3, logs[i].terms, logs[i].count, 3, 0);
+        elect(leader);
+        submit_commands(leader, 3);
+        assert_true(converse(leader, member, false) > 1);
+        assert_true(core_commit_index(leader->core) < core_noop_index(leader->core));
+        assert_true(converse(leader, member, true) > 0);
+        assert_int_equal(core_commit_index(leader->core), core_last_index(leader->core));
+        submit_commands(leader, 5); /* in a pipeline now: sent on the guess that they are taken */
+        assert_true(converse(leader, member, false) > 1);
+        assert_int_equal(core_commit_index(leader->core), core_last_index(leader->core) - 5);
+        converse(leader, member, true);
+        assert_int_equal(core_commit_index(leader->core), core_last_index(leader->core));
+        assert_int_equal(core_last_index(member->core), core_last_index(leader->core));
+        desk_free(member);
+        desk_free(leader);
+    }
+}
+
 /* R5, R7: terms and members that cannot be. */
 static void messages_that_nobody_honest_sends_change_nothing(void **state)
 {
@@ -488,6 +636,8 @@ int main(void)
         cmocka_unit_test(a_lost_leader_is_replaced_early_and_in_turns),
         cmocka_unit_test(a_leader_that_is_heard_again_is_followed_with_the_old_patience),
         cmocka_unit_test(a_write_of_entries_that_were_replaced_is_not_reported),
+        cmocka_unit_test(entries_that_are_not_taken_are_not_acknowledged),
+        cmocka_unit_test(a_member_that_takes_no_entries_does_not_count_and_is_sent_them_again),
         cmocka_unit_test(messages_that_nobody_honest_sends_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

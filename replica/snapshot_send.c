@@ -155,9 +155,8 @@ static void tick_active(struct replica *replica, struct snapshot_send *send)
         end(replica, send, vy_error(VY_CODE_UNAVAILABLE, "the snapshot was not put in place"));
     } else if (silent_ms >= IDLE_MS) {
         end(replica, send, vy_error(VY_CODE_UNAVAILABLE, "the member does not fetch it"));
-    } else if (send->state == SNAPSHOT_SEND_ACTIVE &&
-               VY_MIN(silent_ms, now_ms - send->offered_ms) >= SNAPSHOT_REPEAT_MS) {
-        offer(replica, send);
+    } else if (VY_MIN(silent_ms, now_ms - send->offered_ms) >= SNAPSHOT_REPEAT_MS) {
+        offer(replica, send); /* also when all was taken: it may have died before the swap */
     }
 }
 
@@ -392,8 +391,11 @@ static void on_done(struct replica *replica, struct snapshot_send *send,
     case SNAPSHOT_TAKEN:
         send->state = SNAPSHOT_SEND_TAKEN;
         break;
-    case SNAPSHOT_NOT_NEEDED:
-        end(replica, send, vy_error(VY_CODE_CONFLICT, "the member needs no snapshot"));
+    case SNAPSHOT_NOT_NEEDED: /* any more, or at all */
+        end(replica, send,
+            send->state == SNAPSHOT_SEND_TAKEN
+                ? vy_ok()
+                : vy_error(VY_CODE_CONFLICT, "the member needs no snapshot"));
         break;
     case SNAPSHOT_DAMAGED:
         end(replica, send, vy_error(VY_CODE_CORRUPT, "the snapshot arrives damaged"));
@@ -421,6 +423,7 @@ void send_on_frame(struct replica *replica, uint64_t from, const struct snapshot
     if (frame->kind == SNAPSHOT_DONE) {
         on_done(replica, send, frame->outcome);
     } else if (send->fetch_count < VY_COUNT_OF(send->fetches)) {
+        send->state = SNAPSHOT_SEND_ACTIVE; /* again, when what it had taken is gone */
         send->fetches[send->fetch_count++] = (struct snapshot_fetch){
             .file = frame->file, .offset = frame->offset, .length = frame->length};
         send_pump(replica);

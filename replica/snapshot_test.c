@@ -215,6 +215,30 @@ static void readers_of_the_old_state_are_waited_for(void **state)
     cluster_free(cluster);
 }
 
+/* It has said that it has all of it: the sender must not wait until that is long ago (seed 2134 of
+ * replica_sim_test). */
+static void a_death_between_the_last_byte_and_the_swap_costs_no_minute(void **state)
+{
+    (void)state;
+    struct cluster *cluster = new_cluster(6);
+    struct store_snapshot *view = NULL;
+    struct cluster_node *away = leave_one_behind(cluster);
+    cluster_start_node(cluster, away->number);
+    assert_false(vy_failed(replica_snapshot(away->replica, &view, NULL))); /* holds the swap up */
+    run_to_transfer(cluster, away, false);
+    cluster_run_ms(cluster, 1000);
+    store_snapshot_free(view);
+    cluster_crash_node(cluster, away->number);
+    cluster_start_node(cluster, away->number);
+    cluster_run_ms(cluster, 5000);
+    assert_same_state(cluster);
+    assert_int_equal(status_of(away).received, 1);
+    assert_int_equal(status_of(away).bytes_received, 0); /* in this life: it was all there */
+    assert_int_equal(status_of(cluster_leader(cluster)).sent, 1);
+    assert_int_equal(status_of(cluster_leader(cluster)).failures, 0);
+    cluster_free(cluster);
+}
+
 /* E4: the floor stays free. */
 static void a_disk_without_space_keeps_the_old_state(void **state)
 {
@@ -350,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_broken_link_and_a_restart_go_on_where_they_were),
         cmocka_unit_test(a_crash_at_any_write_of_the_swap_is_survived),
         cmocka_unit_test(readers_of_the_old_state_are_waited_for),
+        cmocka_unit_test(a_death_between_the_last_byte_and_the_swap_costs_no_minute),
         cmocka_unit_test(a_disk_without_space_keeps_the_old_state),
         cmocka_unit_test(snapshots_of_others_are_refused),
         cmocka_unit_test(tables_of_an_earlier_offer_stay),
