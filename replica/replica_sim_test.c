@@ -57,11 +57,11 @@ struct sim {
 static uint64_t first_seed = 1;
 static uint64_t seed_count = 200;
 #define MARKS_ON_THEIR_WAY 2U
-static uint64_t cuts;     /* of logs, in all seeds */
-static uint64_t scrubs;   /* rounds of comparing that ended */
-static uint64_t cuts;     /* of logs, in all seeds */
-static uint64_t installs; /* of snapshots */
-static uint64_t damages;  /* to snapshots on their way */
+#define SEEDS_TO_JUDGE 20U /* how much happened; one that is replayed alone may be a quiet one */
+static uint64_t cuts;      /* of logs, in all seeds */
+static uint64_t scrubs;    /* rounds of comparing that ended */
+static uint64_t installs;  /* of snapshots */
+static uint64_t damages;   /* to snapshots on their way */
 
 static unsigned counter_of(struct replica *replica, unsigned client)
 {
@@ -454,7 +454,10 @@ static void check_end(struct sim *sim, uint64_t seed)
         replica_get_status(node->replica, &status);
         assert_int_equal(node->failures, 0);
         /* Marks of the scrub go on; digests at equal indexes are compared all the time. */
-        assert_true(status.applied_index + MARKS_ON_THEIR_WAY >= first.applied_index);
+        if (status.applied_index + MARKS_ON_THEIR_WAY < first.applied_index) {
+            fail_msg("seed %llu: member %llu stays behind", (unsigned long long)seed,
+                     (unsigned long long)node->id);
+        }
         for (unsigned k = 0; k < CLIENTS; k++) {
             assert_false(sim->clients[k].has_tried);
             assert_int_equal(counter_of(node->replica, k), sim->clients[k].done);
@@ -520,10 +523,12 @@ static void groups_keep_their_promises_under_random_faults(void **state)
                   "%llu damaged on their way\n",
                   (unsigned long long)done, (unsigned long long)reads, (unsigned long long)cuts,
                   (unsigned long long)installs, (unsigned long long)damages);
-    assert_true(done > seed_count * 20); /* the faults left room for work */
-    assert_true(reads > seed_count * 10);
-    assert_true(cuts > seed_count * 10);
-    assert_true(scrubs > seed_count);
+    if (seed_count >= SEEDS_TO_JUDGE) {
+        assert_true(done > seed_count * 20); /* the faults left room for work */
+        assert_true(reads > seed_count * 10);
+        assert_true(cuts > seed_count * 10);
+        assert_true(scrubs > seed_count);
+    }
 }
 
 /* The same while members come, go, die for good and are replaced, the leader
@@ -543,9 +548,11 @@ static void groups_that_change_keep_them_too(void **state)
                   "replaced\n",
                   (unsigned long long)done, (unsigned long long)reads,
                   (unsigned long long)changes_done, (unsigned long long)voters_lost);
-    assert_true(done > seed_count * 20);
-    assert_true(changes_done > seed_count * 2);
-    assert_true(seed_count < 20 || voters_lost > 0);
+    if (seed_count >= SEEDS_TO_JUDGE) {
+        assert_true(done > seed_count * 20);
+        assert_true(changes_done > seed_count * 2);
+        assert_true(voters_lost > 0);
+    }
 }
 
 int main(int argc, char **argv)

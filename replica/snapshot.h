@@ -159,6 +159,8 @@ void receive_on_frame(struct replica *replica, uint64_t from, const struct snaps
 void receive_tick(struct replica *replica);
 void receive_end(struct replica *replica, enum snapshot_outcome outcome, struct vy_err err);
 void receive_reset(struct replica *replica);
+/* What became of the snapshot in hand, to its sender. */
+void receive_tell_done(struct replica *replica, enum snapshot_outcome outcome);
 /* The snapshot may and should take the place of what this member has. */
 bool receive_is_needed(const struct replica *replica, const struct snapshot_offer *offer);
 

@@ -77,7 +77,7 @@ void receive_reset(struct replica *replica)
     vy_buf_init(&receive->list, SNAPSHOT_MANIFEST_BYTES_MAX);
 }
 
-static void tell_done(struct replica *replica, enum snapshot_outcome outcome)
+void receive_tell_done(struct replica *replica, enum snapshot_outcome outcome)
 {
     struct snapshot_frame frame = {
         .kind = SNAPSHOT_DONE, .offer = receive_of(replica)->offer, .outcome = outcome};
@@ -88,7 +88,7 @@ static void tell_done(struct replica *replica, enum snapshot_outcome outcome)
 void receive_end(struct replica *replica, enum snapshot_outcome outcome, struct vy_err err)
 {
     struct snapshots *snapshots = replica->snapshots;
-    tell_done(replica, outcome);
+    receive_tell_done(replica, outcome);
     snapshots->status.failures++;
     vy_log(&replica->log, VY_LOG_ERROR, "replica.snapshot.refused",
            VY_HEX("raft.peer", snapshots->receive.from), VY_LOG_ERR(err));
@@ -149,7 +149,7 @@ static void on_whole(struct replica *replica)
            VY_HEX("raft.peer", receive->from), VY_U64("raft.index", receive->offer.index),
            VY_U64("snapshot.bytes", receive->manifest.bytes),
            VY_U64("snapshot.ms", receive->progress_ms - receive->begun_ms));
-    tell_done(replica, SNAPSHOT_TAKEN);
+    receive_tell_done(replica, SNAPSHOT_TAKEN);
     swap_tick(replica);
 }
 
@@ -458,7 +458,7 @@ static void on_offer(struct replica *replica, uint64_t from, const struct snapsh
     receive->offer = *offer;
     receive->offer.from = from;
     if (!receive_is_needed(replica, offer)) {
-        tell_done(replica, SNAPSHOT_NOT_NEEDED);
+        receive_tell_done(replica, SNAPSHOT_NOT_NEEDED);
         receive_reset(replica);
         return;
     }

@@ -86,6 +86,7 @@ static void tell_result(struct replica *replica, const struct swap_job *job)
         snapshots->status.failures++;
         vy_log(&replica->log, VY_LOG_ERROR, "replica.snapshot.refused",
                VY_HEX("raft.peer", snapshots->receive.from), VY_LOG_ERR(job->swap_err));
+        receive_tell_done(replica, SNAPSHOT_FAILED); /* not at once again: all of it was read */
         return;
     }
     snapshots->status.received++;

@@ -8,6 +8,7 @@
 #include "tests/lib/test.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void propose_ok(struct cluster *cluster, const char *command)
 {
@@ -215,6 +216,34 @@ static void readers_of_the_old_state_are_waited_for(void **state)
     cluster_free(cluster);
 }
 
+/* P4, R8: damaged after it was verified. The old state comes back, the sender hears so and rests
+ * before it sends all of it again. */
+static void what_cannot_be_opened_is_told_and_sent_again_later(void **state)
+{
+    (void)state;
+    struct cluster *cluster = new_cluster(8);
+    struct store_snapshot *view = NULL;
+    char path[160];
+    char value[64];
+    struct cluster_node *away = leave_one_behind(cluster);
+    cluster_start_node(cluster, away->number);
+    assert_false(vy_failed(replica_snapshot(away->replica, &view, NULL))); /* holds the swap up */
+    run_to_transfer(cluster, away, false);
+    cluster_run_ms(cluster, 1000);
+    (void)snprintf(path, sizeof(path), "%s.incoming/db/%03u.rows", away->dir, KV_FAMILY_ROWS);
+    assert_int_equal(truncate(path, 1), 0);
+    store_snapshot_free(view);
+    cluster_run_ms(cluster, 8000);
+    assert_int_equal(away->failures, 0);
+    assert_int_equal(status_of(away).received, 0);
+    assert_int_equal(status_of(away).failures, 1);
+    assert_int_equal(status_of(cluster_leader(cluster)).failures, 1);
+    assert_string_not_equal(kv_get(away->replica, "a", value, sizeof(value)), "late");
+    assert_caught_up(cluster);
+    assert_int_equal(status_of(away).received, 1);
+    cluster_free(cluster);
+}
+
 /* It has said that it has all of it: the sender must not wait until that is long ago (seed 2134 of
  * replica_sim_test). */
 static void a_death_between_the_last_byte_and_the_swap_costs_no_minute(void **state)
@@ -374,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_broken_link_and_a_restart_go_on_where_they_were),
         cmocka_unit_test(a_crash_at_any_write_of_the_swap_is_survived),
         cmocka_unit_test(readers_of_the_old_state_are_waited_for),
+        cmocka_unit_test(what_cannot_be_opened_is_told_and_sent_again_later),
         cmocka_unit_test(a_death_between_the_last_byte_and_the_swap_costs_no_minute),
         cmocka_unit_test(a_disk_without_space_keeps_the_old_state),
         cmocka_unit_test(snapshots_of_others_are_refused),
