@@ -6,6 +6,7 @@ The proof is a search for the marker, the raw key and its wrapped form in every 
 find them is shown first: the wrapped key is found before the delete, by trying all places of meta's files.
 """
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -20,6 +21,8 @@ MARK = "MARKER-58c0e2-of-the-deleted"
 MESSAGE = ("From: peer@elsewhere.test\r\nSubject: %s\r\n\r\n%s\r\n" % (MARK, " ".join([MARK] * 400))).encode()
 OLD_PASSWORD = volary.PASSWORD
 AWAY = "c"  # the host that is down in the second test
+# A program of the tests: ctest says where it is.
+KEY_SCAN = os.environ.get("KEY_SCAN", volary.ROOT / "build/dev/bin/key_scan")
 
 
 class Erase(ClusterCase):
@@ -41,7 +44,7 @@ class Erase(ClusterCase):
     def key_of(self, number):
         """The account's key, wrapped and raw, from meta's files as they are now."""
         metas = [str(path) for path in self.files() if "/meta/" in str(path) and path.suffix in (".log", ".sst")]
-        done = subprocess.run([volary.BIN / "key_scan", self.cluster.out / "cluster.key", number, *metas], capture_output=True,
+        done = subprocess.run([KEY_SCAN, self.cluster.out / "cluster.key", number, *metas], capture_output=True,
                               text=True, timeout=120, check=False)
         self.assertEqual(done.returncode, 0, "no key in %d files: %s" % (len(metas), done.stderr))
         return [bytes.fromhex(text) for text in done.stdout.split()]
