@@ -345,7 +345,7 @@ static void deliver(struct replica *replica, uint64_t from, const struct core_me
         return;
     }
     struct core_message taken = *message;
-    if (!has_room_for(replica, message) || rebuild_is_frozen(replica)) {
+    if (!has_room_for(replica, message) || rebuild_is_frozen(replica, from)) {
         taken.count = 0; /* only that the leader lives; it sends them again */
     }
     replica_stepped(replica, core_receive(replica->core, replica_now_ms(replica), from, &taken));

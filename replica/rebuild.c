@@ -4,7 +4,8 @@
  * itself, or the leader tells it that its tables are not those of the majority. What it has
  * acknowledged must not be lost with its old log: it takes no more entries from when it asks until
  * the snapshot is in place, and the snapshot has to go beyond its last entry. A leader hands over
- * first; it does not fill a member that the rest needs for its majority.
+ * first; it does not fill a member that the rest needs for its majority, and stops when it comes to
+ * need it. Another leader than the one that fills it may need it, too: it takes that one's entries.
  */
 #include "replica/snapshot.h"
 
@@ -29,9 +30,18 @@ void rebuild_note(struct replica *replica)
            VY_U64("raft.index", replica->applied.index));
 }
 
-bool rebuild_is_frozen(const struct replica *replica)
+bool rebuild_is_frozen(const struct replica *replica, uint64_t leader)
 {
-    return replica->rebuild.is_frozen && core_role(replica->core) == REPLICA_ROLE_FOLLOWER;
+    const struct snapshot_receive *receive = &replica->snapshots->receive;
+    const bool is_others = receive->state != SNAPSHOT_RECEIVE_REST && receive->from != leader;
+    return replica->rebuild.is_frozen && !is_others &&
+           core_role(replica->core) == REPLICA_ROLE_FOLLOWER;
+}
+
+void rebuild_put_off(struct replica *replica)
+{
+    replica->rebuild.is_frozen = false;
+    replica->rebuild.asked_ms = replica_now_ms(replica);
 }
 
 static void ask(struct replica *replica)
@@ -103,6 +113,11 @@ static size_t count_others(const struct replica *replica, uint64_t member)
     return alive;
 }
 
+bool rebuild_is_needed(const struct replica *replica, uint64_t member)
+{
+    return count_others(replica, member) <= core_voters(replica->core) / 2;
+}
+
 /* So that the snapshot can go beyond what the member has, also when nobody writes. */
 static void add_entry(struct replica *replica)
 {
@@ -120,8 +135,8 @@ static void add_entry(struct replica *replica)
 
 static void fill(struct replica *replica, uint64_t member, uint64_t last_index)
 {
-    if (count_others(replica, member) <= core_voters(replica->core) / 2) {
-        return; /* it is needed: it goes on, and asks again */
+    if (rebuild_is_needed(replica, member)) {
+        return; /* it goes on, and asks again */
     }
     if (replica->applied.index <= last_index) {
         add_entry(replica);

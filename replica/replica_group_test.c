@@ -541,6 +541,63 @@ static void p4_a_damaged_member_that_is_needed_goes_on(void **state)
     cluster_free(cluster);
 }
 
+/* One of three is damaged, and the snapshot that fills it anew takes long. */
+static struct cluster_node *damage_and_fill_slowly(struct cluster *cluster)
+{
+    struct replica_status status = {.snapshot = {.is_fetching = false}};
+    cluster->snapshot_bytes_per_s = 1;
+    for (unsigned i = 0; i < cluster->count; i++) { /* again, with that */
+        cluster_stop_node(cluster, i);
+        cluster_start_node(cluster, i);
+    }
+    propose_ok(cluster, "set b 2");
+    cluster_run_ms(cluster, 1000);
+    struct cluster_node *damaged = cluster_follower(cluster);
+    cluster->may_differ = true;
+    assert_true(store_mem_flip_bit(damaged->disk, KV_FAMILY_ROWS, VY_LIT("b"), 3));
+    for (unsigned i = 0; i < 1000 && !status.snapshot.is_fetching; i++) {
+        cluster_run_ms(cluster, 50);
+        replica_get_status(damaged->replica, &status);
+    }
+    assert_true(status.snapshot.is_fetching);
+    return damaged;
+}
+
+/* P4, P11: a member that takes no entries while it is filled takes them again when the rest is no
+ * majority any more: another one dies, the leader that fills it or not. */
+static void p4_a_member_that_is_being_filled_is_there_when_it_is_needed(void **state)
+{
+    (void)state;
+    for (unsigned kills_leader = 0; kills_leader < 2; kills_leader++) {
+        const struct cluster_options options = {.count = 3, .seed = 36, .scrub_period_ms = 10000};
+        struct cluster *cluster = cluster_new_with(&options);
+        char text[64];
+        assert_non_null(cluster_wait_leader(cluster, 5000));
+        struct cluster_node *damaged = damage_and_fill_slowly(cluster);
+        propose_ok(cluster, "set c 1"); /* without it */
+        struct cluster_node *dies = cluster_leader(cluster);
+        for (unsigned i = 0; i < cluster->count && kills_leader == 0; i++) {
+            if (&cluster->nodes[i] != damaged && !replica_is_leader(cluster->nodes[i].replica)) {
+                dies = &cluster->nodes[i];
+            }
+        }
+        cluster_crash_node(cluster, dies->number);
+        cluster_run_ms(cluster, 5000);
+        propose_ok(cluster, "set c 2");
+        cluster_start_node(cluster, dies->number);
+        cluster->snapshot_bytes_per_s = 0;
+        for (unsigned i = 0; i < cluster->count; i++) {
+            cluster_stop_node(cluster, i);
+            cluster_start_node(cluster, i);
+        }
+        cluster_run_ms(cluster, 100000); /* found again, and filled */
+        assert_int_equal(snapshots_received(damaged), 1);
+        assert_string_equal(kv_get(damaged->replica, "b", text, sizeof(text)), "2");
+        assert_all_have(cluster, "c", "2");
+        cluster_free(cluster);
+    }
+}
+
 /* The group is not held up by one that is away, and the round ends. */
 static void a_scrub_leaves_out_who_is_away(void **state)
 {
@@ -635,6 +692,7 @@ int main(void)
         cmocka_unit_test(p4_a_member_whose_rows_differ_is_filled_anew),
         cmocka_unit_test(p4_a_leader_whose_rows_differ_hands_over_and_is_filled_anew),
         cmocka_unit_test(p4_a_damaged_member_that_is_needed_goes_on),
+        cmocka_unit_test(p4_a_member_that_is_being_filled_is_there_when_it_is_needed),
         cmocka_unit_test(a_scrub_leaves_out_who_is_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,8 +250,11 @@ void care_stop(struct replica *replica);
 void care_deinit(struct replica *replica);
 /* rebuild.c */
 void rebuild_note(struct replica *replica); /* the data of this member is damaged */
-bool rebuild_is_frozen(const struct replica *replica);
+bool rebuild_is_frozen(const struct replica *replica, uint64_t leader); /* for its entries */
 void rebuild_tick(struct replica *replica);
+void rebuild_put_off(struct replica *replica); /* what was to fill it has ended */
+/* As leader: without `member` there is no majority that answers. */
+bool rebuild_is_needed(const struct replica *replica, uint64_t member);
 void rebuild_order(struct replica *replica, uint64_t member); /* as leader: it has to */
 void rebuild_on_message(struct replica *replica, uint64_t from, const struct core_message *message);
 

@@ -58,6 +58,7 @@ struct snapshot_fetch {
 struct snapshot_send {
     uint64_t member;
     enum snapshot_send_state state;
+    bool is_rebuild; /* it takes no entries meanwhile */
     uint64_t begun_ms;
     uint64_t offered_ms;
     uint64_t heard_ms;

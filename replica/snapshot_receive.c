@@ -93,6 +93,7 @@ void receive_end(struct replica *replica, enum snapshot_outcome outcome, struct 
     vy_log(&replica->log, VY_LOG_ERROR, "replica.snapshot.refused",
            VY_HEX("raft.peer", snapshots->receive.from), VY_LOG_ERR(err));
     receive_reset(replica);
+    rebuild_put_off(replica);
     snapshots->is_leftover = true;
     const bool is_useless = outcome == SNAPSHOT_DAMAGED || outcome == SNAPSHOT_NO_SPACE;
     snapshots->leftover_ms = is_useless ? 0 : replica_now_ms(replica);
@@ -517,6 +518,7 @@ void receive_on_frame(struct replica *replica, uint64_t from, const struct snaps
         on_data(replica, frame);
     } else if (is_fetching) {
         pause_transfer(replica, vy_error(VY_CODE_NOT_FOUND, "the sender has it no more"));
+        rebuild_put_off(replica);
     }
 }
 
@@ -531,6 +533,7 @@ void receive_tick(struct replica *replica)
     case SNAPSHOT_RECEIVE_FILES:
         if (now_ms - receive->progress_ms >= IDLE_MS) {
             pause_transfer(replica, vy_error(VY_CODE_UNAVAILABLE, "the sender is silent"));
+            rebuild_put_off(replica);
         } else if (now_ms - VY_MAX(receive->progress_ms, receive->asked_ms) >= SNAPSHOT_REPEAT_MS) {
             receive->asked = receive->offset;
             fetch_more(replica);

@@ -51,6 +51,7 @@ void send_want(struct replica *replica, uint64_t member)
         return;
     }
     send->state = SNAPSHOT_SEND_WANTED;
+    send->is_rebuild = false;
     vy_log(&replica->log, VY_LOG_INFO, "replica.member.behind", VY_HEX("raft.peer", member),
            VY_U64("raft.index", replica->spans.base + 1));
     snapshots_want_tick(replica);
@@ -76,6 +77,10 @@ void send_want_beyond(struct replica *replica, uint64_t member, uint64_t last_in
         return; /* it asks again */
     }
     send_want(replica, member);
+    struct snapshot_send *send = find_send(replica, member);
+    if (send != NULL && send->state != SNAPSHOT_SEND_REST) {
+        send->is_rebuild = true;
+    }
 }
 
 uint64_t send_hold(const struct replica *replica)
@@ -144,6 +149,13 @@ static bool has_caught_up(const struct replica *replica, const struct snapshot_s
            match >= replica->snapshots->source.offer.index;
 }
 
+static void take_back(struct replica *replica, struct snapshot_send *send, struct vy_err err)
+{
+    struct snapshot_frame gone = {.kind = SNAPSHOT_GONE, .offer = replica->snapshots->source.offer};
+    snapshots_send_frame(replica, send->member, &gone);
+    end(replica, send, err);
+}
+
 static void tick_active(struct replica *replica, struct snapshot_send *send)
 {
     const uint64_t now_ms = replica_now_ms(replica);
@@ -151,6 +163,8 @@ static void tick_active(struct replica *replica, struct snapshot_send *send)
     const bool is_leader = core_role(replica->core) == REPLICA_ROLE_LEADER;
     if (has_caught_up(replica, send) || (send->state == SNAPSHOT_SEND_TAKEN && !is_leader)) {
         end(replica, send, vy_ok());
+    } else if (send->is_rebuild && is_leader && rebuild_is_needed(replica, send->member)) {
+        take_back(replica, send, vy_error(VY_CODE_UNAVAILABLE, "the majority needs the member"));
     } else if (send->state == SNAPSHOT_SEND_TAKEN && silent_ms >= TAKEN_MS) {
         end(replica, send, vy_error(VY_CODE_UNAVAILABLE, "the snapshot was not put in place"));
     } else if (silent_ms >= IDLE_MS) {
@@ -165,10 +179,8 @@ static void give_up(struct replica *replica, struct vy_err err)
 {
     struct snapshots *snapshots = replica->snapshots;
     for (size_t i = 0; i < REPLICA_MEMBERS_MAX; i++) {
-        struct snapshot_frame gone = {.kind = SNAPSHOT_GONE, .offer = snapshots->source.offer};
         if (is_active(&snapshots->sends[i])) {
-            snapshots_send_frame(replica, snapshots->sends[i].member, &gone);
-            end(replica, &snapshots->sends[i], err);
+            take_back(replica, &snapshots->sends[i], err);
         }
     }
     source_drop(replica);
