@@ -2,7 +2,9 @@
 /*
  * The calls of a connection's session, to meta and shards through the route. Reply bytes that the
  * session has no room for are held here without returning their credit, so a slow client slows the
- * shard. A call whose account lives elsewhere than the map said is asked again there (P22).
+ * shard. A call whose account lives elsewhere than the map said is asked again there (P22). The
+ * body of a short APPEND is kept until its end, and sent again to whoever leads after a hand-over
+ * (design 8: a failover is a pause).
  */
 #include "base/assert.h"
 #include "base/secret.h"
@@ -12,6 +14,7 @@
 #define CALL_REQUEST_BYTES_MAX (4U * 1024U * 1024U)
 #define CALL_BODY_WINDOW_BYTES (256U * 1024U) /* body bytes a session may be ahead of the link */
 #define CALL_BODY_BYTES_MAX (2U * CALL_BODY_WINDOW_BYTES)
+#define CALL_KEPT_BYTES_MAX CALL_BODY_WINDOW_BYTES /* of a body that can be sent again */
 #define CALL_HELD_BYTES_MAX (2U * RPC_STREAM_WINDOW_BYTES)
 #define CALL_DEADLINE_MS 30000U
 #define CALL_REROUTE_MS 20U /* first pause of a call that cannot be started; doubles */
@@ -32,10 +35,14 @@ struct conn_call {
     uint32_t watch_ticket;      /* of route_watch_link; 0: none */
     struct vy_timer *timer;     /* to start it, or to see that it stalls; NULL: never needed */
     uint32_t reroute_ms;
-    bool has_data;          /* a part of the reply stream came: not to be asked again */
-    struct vy_buf held;     /* reply bytes the session has not taken */
-    bool has_progress;      /* since the timer was started */
-    struct vy_buf unsent;   /* body bytes the link has not taken */
+    bool has_data;        /* a part of the reply stream came: not to be asked again */
+    struct vy_buf held;   /* reply bytes the session has not taken */
+    bool has_progress;    /* since the timer was started */
+    struct vy_buf unsent; /* body bytes the link has not taken */
+    struct vy_buf kept;   /* those that it has taken, all of them, or */
+    bool is_not_kept;     /* too many, or of no use */
+    size_t again_bytes;   /* at the front of unsent: the session was told that they are taken */
+    bool has_given_room;
     size_t room_owed_bytes; /* body bytes the session may be told of */
     bool is_body_over;      /* end the body once unsent is empty */
     bool is_body_sent;      /* all of it, with its end */
@@ -96,6 +103,7 @@ static void call_free(struct conn_call *call)
     vy_buf_deinit(&call->request);
     vy_buf_deinit(&call->held);
     vy_buf_deinit(&call->unsent);
+    vy_buf_deinit(&call->kept);
     vy_buf_deinit(&call->reply);
     free(call);
 }
@@ -110,6 +118,42 @@ static void call_fail(struct conn_call *call, struct vy_err err)
 
 /* ---- body bytes, towards the shard ---- */
 
+/* What the link has taken: the session has room for as much, unless it was told before. */
+static void call_note_taken(struct conn_call *call, struct vy_bytes bytes)
+{
+    const size_t again = VY_MIN(bytes.len, call->again_bytes);
+    call->again_bytes -= again;
+    call->room_owed_bytes += bytes.len - again;
+    call->is_not_kept |= bytes.len > CALL_KEPT_BYTES_MAX - vy_buf_len(&call->kept);
+    if (call->is_not_kept) {
+        vy_buf_consume(&call->kept, vy_buf_len(&call->kept));
+        vy_buf_release(&call->kept);
+        return;
+    }
+    vy_buf_append(&call->kept, bytes);
+    call->is_not_kept = vy_failed(vy_buf_error(&call->kept));
+}
+
+/* From the front, on the next attempt. False: not all of the body is here any more. */
+static bool call_take_back(struct conn_call *call)
+{
+    const size_t taken = vy_buf_len(&call->kept);
+    if (call->is_not_kept) {
+        return false;
+    }
+    vy_buf_append(&call->kept, vy_buf_bytes(&call->unsent));
+    if (vy_failed(vy_buf_error(&call->kept))) {
+        return false;
+    }
+    vy_buf_deinit(&call->unsent);
+    call->unsent = call->kept;
+    vy_buf_init(&call->kept, CALL_BODY_BYTES_MAX);
+    call->again_bytes += taken;
+    call->is_body_over |= call->is_body_sent;
+    call->is_body_sent = false;
+    return true;
+}
+
 static void call_push(struct conn_call *call)
 {
     while (call->rpc != NULL && vy_buf_len(&call->unsent) > 0) {
@@ -117,9 +161,9 @@ static void call_push(struct conn_call *call)
         if (taken == 0) {
             return;
         }
+        call_note_taken(call, vy_bytes_slice(vy_buf_bytes(&call->unsent), 0, taken));
         vy_buf_consume(&call->unsent, taken);
         call->has_progress = true;
-        call->room_owed_bytes += taken;
     }
     vy_buf_release(&call->unsent);
     if (call->is_body_over && call->rpc != NULL) {
@@ -133,13 +177,13 @@ static void call_push(struct conn_call *call)
 void conn_call_send(struct conn *conn, const struct session_action *action)
 {
     struct conn_call *call = find_call(conn, action->call_id);
-    if (call == NULL || call->rpc == NULL) {
-        return; /* its end is on the way to the session; no room is given before the start */
+    if (call == NULL || call->is_ended) {
+        return; /* its end is on the way to the session */
     }
     size_t taken = 0;
-    if (vy_buf_len(&call->unsent) == 0) {
+    if (call->rpc != NULL && vy_buf_len(&call->unsent) == 0) {
         taken = rpc_group_call_send(call->rpc, action->bytes);
-        call->room_owed_bytes += taken;
+        call_note_taken(call, vy_bytes_slice(action->bytes, 0, taken));
     }
     vy_buf_append(&call->unsent, vy_bytes_from(action->bytes, taken));
     if (vy_failed(vy_buf_error(&call->unsent))) {
@@ -258,6 +302,14 @@ static bool may_reroute(const struct conn_call *call, enum vy_code code)
            !call->options.has_body && !call->options.endless;
 }
 
+/* Its key makes it safe: what was stored is not stored again. Deliveries repeat themselves. */
+static bool may_send_again(struct conn_call *call, enum vy_code code)
+{
+    const bool is_passing = code == VY_CODE_NOT_LEADER || code == VY_CODE_UNAVAILABLE ||
+                            code == VY_CODE_UNKNOWN || code == VY_CODE_MOVED;
+    return call->method == METHOD_SHARD_MESSAGE_APPEND && is_passing && call_take_back(call);
+}
+
 /* Not now: again in a moment, with the map of then, until the deadline. */
 static void call_wait(struct conn_call *call, struct vy_err err)
 {
@@ -281,7 +333,7 @@ static void call_on_end(void *arg, const struct rpc_status *status, struct vy_by
     if (status->code == VY_CODE_MOVED) {
         route_refresh(host->route);
     }
-    if (may_reroute(call, status->code)) {
+    if (may_reroute(call, status->code) || may_send_again(call, status->code)) {
         call_wait(call, rpc_status_err(status));
         conn_go_on(call->conn);
         return;
@@ -339,6 +391,8 @@ static struct conn_call *call_new(struct conn *conn, const struct session_action
     vy_buf_init(&call->request, CALL_REQUEST_BYTES_MAX);
     vy_buf_init(&call->held, CALL_HELD_BYTES_MAX);
     vy_buf_init(&call->unsent, CALL_BODY_BYTES_MAX);
+    vy_buf_init(&call->kept, CALL_BODY_BYTES_MAX);
+    call->is_not_kept = action->method != METHOD_SHARD_MESSAGE_APPEND;
     vy_buf_init(&call->reply, RPC_REPLY_BYTES_MAX);
     vy_list_push_back(&conn->calls, &call->link);
     return call;
@@ -378,7 +432,8 @@ static void call_dispatch(struct conn_call *call)
     }
     call_watch_stall(call);
     if (call->options.has_body) {
-        call->room_owed_bytes = CALL_BODY_WINDOW_BYTES;
+        call->room_owed_bytes += call->has_given_room ? 0 : CALL_BODY_WINDOW_BYTES;
+        call->has_given_room = true;
         call_push(call); /* the end of an empty body may have come already */
     }
 }

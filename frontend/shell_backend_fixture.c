@@ -253,17 +253,6 @@ static void served_on_body(void *arg, struct vy_bytes bytes)
     rpc_server_call_consumed(served->call, bytes.len);
 }
 
-static void served_on_body_end(void *arg)
-{
-    struct served *served = arg;
-    served_end(served, ask_double(served));
-}
-
-static const struct rpc_server_call_events served_events = {
-    .on_data = served_on_body, .on_data_end = served_on_body_end, .on_cancel = served_on_cancel};
-static const struct rpc_server_call_events down_events = {.on_writable = pump,
-                                                          .on_cancel = served_on_cancel};
-
 static bool is_away(struct shell_backend *b, uint32_t method)
 {
     if (b->moved_left == 0 || method >> 16 != 1) {
@@ -273,6 +262,21 @@ static bool is_away(struct shell_backend *b, uint32_t method)
     b->map_epoch++;
     return true;
 }
+
+static void served_on_body_end(void *arg)
+{
+    struct served *served = arg;
+    if (is_away(served->backend, served->method)) {
+        served_end(served, vy_error(VY_CODE_MOVED, "slot lives elsewhere"));
+        return;
+    }
+    served_end(served, ask_double(served));
+}
+
+static const struct rpc_server_call_events served_events = {
+    .on_data = served_on_body, .on_data_end = served_on_body_end, .on_cancel = served_on_cancel};
+static const struct rpc_server_call_events down_events = {.on_writable = pump,
+                                                          .on_cancel = served_on_cancel};
 
 static void serve(void *arg, struct rpc_server_call *call, struct vy_bytes request)
 {

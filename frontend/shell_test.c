@@ -504,6 +504,42 @@ static void a_moved_account_is_asked_again(void **state)
     shell_fixture_deinit(&f);
 }
 
+/* P22, F21: and so is one in the middle of an APPEND, as long as its body is still here. */
+static void a_short_append_is_sent_again(void **state)
+{
+    enum { KEPT_BYTES = 256 * 1024, MORE_BYTES = KEPT_BYTES + 1 };
+    struct shell_fixture f;
+    struct shell_client c;
+    (void)state;
+    open_fixture(&f);
+    shell_connect(&c, &f, SHELL_IMAP);
+    sign_in(&c);
+    char *body = malloc(MORE_BYTES);
+    assert_non_null(body);
+    memset(body, 'x', MORE_BYTES);
+    shell_move_away(&f, 3);
+    shell_say(&c, "a APPEND INBOX {9+}\r\nA: b\r\n\r\nc\r\n");
+    shell_expect(&c, "a OK");
+    shell_move_away(&f, 2);
+    shell_say(&c, "b APPEND INBOX {262144+}\r\n");
+    shell_send(&c, vy_bytes(body, KEPT_BYTES));
+    shell_say(&c, "\r\n");
+    shell_expect(&c, "b OK");
+    shell_move_away(&f, 1);
+    shell_say(&c, "c APPEND INBOX {262145+}\r\n");
+    shell_send(&c, vy_bytes(body, MORE_BYTES));
+    shell_say(&c, "\r\n");
+    shell_expect(&c, "c NO [UNAVAILABLE]");
+    shell_say(&c, "s SELECT INBOX\r\nf FETCH 4:* RFC822.SIZE\r\n");
+    shell_expect(&c, "* 5 EXISTS");
+    shell_expect(&c, "* 4 FETCH (RFC822.SIZE 9)");
+    shell_expect(&c, "* 5 FETCH (RFC822.SIZE 262144)");
+    shell_expect(&c, "f OK");
+    free(body);
+    shell_hang_up(&c);
+    shell_fixture_deinit(&f);
+}
+
 /* P6: a FETCH may last an hour, but not for want of a shard. */
 static void a_shard_that_does_not_answer_is_given_up(void **state)
 {
@@ -927,6 +963,7 @@ int main(void)
         cmocka_unit_test(sessions_end_with_their_accounts_epoch),
         cmocka_unit_test(missed_events_end_what_nobody_else_checks),
         cmocka_unit_test(a_moved_account_is_asked_again),
+        cmocka_unit_test(a_short_append_is_sent_again),
         cmocka_unit_test(a_shard_that_does_not_answer_is_given_up),
         cmocka_unit_test(connections_over_a_limit_are_refused_in_words),
         cmocka_unit_test(accepting_goes_on_when_descriptors_are_back),
