@@ -110,6 +110,7 @@ static void lead_on_barrier(void *arg, struct vy_err err)
     bootstrap_if_new(meta);
     erase_saga_kick(meta->saga); /* DEL-5: what earlier leaders have begun */
     member_saga_kick(meta->members);
+    lead_spread_kick(meta->spread);
 }
 
 static void meta_on_leader_change(void *arg, bool is_leader, uint64_t term)
@@ -221,6 +222,7 @@ static struct vy_err build(struct meta *meta)
     VY_TRY(erase_saga_new(meta, &meta->saga));
     VY_TRY(login_sweep_new(meta, &meta->sweep));
     VY_TRY(member_saga_new(meta, &meta->members));
+    VY_TRY(lead_spread_new(meta, &meta->spread));
     meta->fold_timer = vy_timer_new(meta->config.loop, fold_on_timer, meta);
     if (meta->fold_timer == NULL) {
         return vy_error(VY_CODE_NOMEM, "timer of meta");
@@ -356,6 +358,7 @@ void meta_stop(struct meta *meta, vy_loop_fn done, void *arg)
     login_sweep_stop(meta->sweep);
     erase_saga_stop(meta->saga);
     member_saga_stop(meta->members);
+    lead_spread_stop(meta->spread);
     if (meta->replica != NULL) {
         replica_stop(meta->replica, stop_on_replica, meta);
     } else {
@@ -372,6 +375,7 @@ void meta_free(struct meta *meta)
     login_sweep_free(meta->sweep);
     erase_saga_free(meta->saga);
     member_saga_free(meta->members);
+    lead_spread_free(meta->spread);
     if (meta->group != NULL) {
         meta->group->ops->free(meta->group);
     }

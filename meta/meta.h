@@ -118,6 +118,7 @@ struct meta_config {
     void *expel_arg;
     const struct meta_groups_ops *groups; /* NULL: members of groups cannot be changed */
     void *groups_arg;
+    uint64_t spread_after_ms; /* leaders are spread over hosts (spread.h); 0: they are not */
     /* The groups of shards that a new cluster begins with; slots are split evenly, in this order.
      * Used by the first leader of an empty cluster. None: somebody else bootstraps. Copied. */
     const uint64_t *group_ids;

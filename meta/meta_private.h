@@ -16,6 +16,7 @@
 #include "meta/saga.h"
 #include "meta/seal.h"
 #include "meta/service.h"
+#include "meta/spread.h"
 #include "meta/watch.h"
 
 #define CALL_ARENA_BYTES_MAX (16U * 1024 * 1024) /* a page of aliases with all their targets */
@@ -36,6 +37,7 @@ struct meta {
     uint64_t guess_seed;
     struct erase_saga *saga;     /* owned */
     struct member_saga *members; /* owned */
+    struct lead_spread *spread;  /* owned */
     struct seal_key challenge_key;
     struct seal_key scram_key; /* of the verifiers */
     bool is_ready;

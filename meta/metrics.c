@@ -58,6 +58,15 @@ static const struct vy_metric_spec erase_oldest_spec = {
     .help = "Age of the oldest erasure that is incomplete.",
     .kind = VY_METRIC_GAUGE};
 
+static const struct vy_metric_spec leaders_moved_spec = {
+    .name = "volary_meta_leaders_moved_total",
+    .help = "Groups of shards that another host was made the leader of, to spread leaders evenly.",
+    .kind = VY_METRIC_COUNTER};
+static const struct vy_metric_spec leaders_uneven_spec = {
+    .name = "volary_meta_leaders_uneven",
+    .help = "Groups that one host leads more than another which could take one over; 0 below two.",
+    .kind = VY_METRIC_GAUGE};
+
 struct vy_err meta_metrics_init(struct vy_metrics *registry, struct meta_metrics *out)
 {
     *out = (struct meta_metrics){.auth = NULL};
@@ -74,6 +83,8 @@ struct vy_err meta_metrics_init(struct vy_metrics *registry, struct meta_metrics
     VY_TRY(vy_metrics_add(registry, &erase_waiting_spec, &metrics.erase_waiting));
     VY_TRY(vy_metrics_add(registry, &erase_overdue_spec, &metrics.erase_overdue));
     VY_TRY(vy_metrics_add(registry, &erase_oldest_spec, &metrics.erase_oldest));
+    VY_TRY(vy_metrics_add(registry, &leaders_moved_spec, &metrics.leaders_moved));
+    VY_TRY(vy_metrics_add(registry, &leaders_uneven_spec, &metrics.leaders_uneven));
     *out = metrics;
     return vy_ok();
 }
@@ -110,6 +121,20 @@ void meta_metrics_set_ready(const struct meta_metrics *metrics, bool is_ready)
 {
     if (metrics->ready != NULL) {
         vy_metric_set(metrics->ready, 0, is_ready ? 1 : 0);
+    }
+}
+
+void meta_metrics_count_move(const struct meta_metrics *metrics)
+{
+    if (metrics->leaders_moved != NULL) {
+        vy_metric_count(metrics->leaders_moved, 0, 1);
+    }
+}
+
+void meta_metrics_set_uneven(const struct meta_metrics *metrics, uint64_t difference)
+{
+    if (metrics->leaders_uneven != NULL) {
+        vy_metric_set(metrics->leaders_uneven, 0, (int64_t)difference);
     }
 }
 

@@ -6,15 +6,17 @@
 #include "proto/metalog.pb.h"
 
 struct meta_metrics {
-    struct vy_metric *auth;          /* volary_meta_auth_total{mech,result}; NULL: no registry */
-    struct vy_metric *resolves;      /* volary_meta_resolves_total{result} */
-    struct vy_metric *admin;         /* volary_meta_admin_calls_total{code_class} */
-    struct vy_metric *watchers;      /* volary_meta_watchers */
-    struct vy_metric *ready;         /* volary_meta_ready */
-    struct vy_metric *erase_open;    /* volary_meta_erase_open */
-    struct vy_metric *erase_waiting; /* volary_meta_erase_waiting */
-    struct vy_metric *erase_overdue; /* volary_meta_erase_overdue */
-    struct vy_metric *erase_oldest;  /* volary_meta_erase_oldest_seconds */
+    struct vy_metric *auth;           /* volary_meta_auth_total{mech,result}; NULL: no registry */
+    struct vy_metric *resolves;       /* volary_meta_resolves_total{result} */
+    struct vy_metric *admin;          /* volary_meta_admin_calls_total{code_class} */
+    struct vy_metric *watchers;       /* volary_meta_watchers */
+    struct vy_metric *ready;          /* volary_meta_ready */
+    struct vy_metric *erase_open;     /* volary_meta_erase_open */
+    struct vy_metric *erase_waiting;  /* volary_meta_erase_waiting */
+    struct vy_metric *erase_overdue;  /* volary_meta_erase_overdue */
+    struct vy_metric *erase_oldest;   /* volary_meta_erase_oldest_seconds */
+    struct vy_metric *leaders_moved;  /* volary_meta_leaders_moved_total */
+    struct vy_metric *leaders_uneven; /* volary_meta_leaders_uneven */
 };
 /* registry NULL: leaves *out empty. @errors as vy_metrics_add */
 VY_CHECKED struct vy_err meta_metrics_init(struct vy_metrics *registry, struct meta_metrics *out);
@@ -31,5 +33,7 @@ struct meta_erasures {
 };
 void meta_metrics_set_erasures(const struct meta_metrics *metrics,
                                const struct meta_erasures *erasures);
+void meta_metrics_count_move(const struct meta_metrics *metrics);
+void meta_metrics_set_uneven(const struct meta_metrics *metrics, uint64_t difference);
 void meta_metrics_set_ready(const struct meta_metrics *metrics, bool is_ready);
 void meta_metrics_change_watchers(const struct meta_metrics *metrics, int by);

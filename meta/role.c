@@ -259,6 +259,7 @@ static struct vy_err open_meta(struct meta_role *role)
         .guesses = &guesses,
         .groups = &meta_group_asker_ops,
         .groups_arg = &role->asker,
+        .spread_after_ms = vy_config_ms(config, "raft.spread_after_s"),
         .retention_ms = vy_config_ms(config, "delete.retention_s"),
         .quarantine_ms = vy_config_ms(config, "delete.quarantine_s"),
         .tells_need_app = vy_config_bool(config, "auth.tell_need_app_password"),

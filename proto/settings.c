@@ -105,6 +105,8 @@ const struct vy_config_key settings_keys[] = {
       .doc = "The same in entries, whichever is less." },
     { .name = "raft.snapshot_bytes_per_second", .type = VY_CONFIG_SIZE, .bare_unit = 1, .default_text = "32MiB", .min = 65536, .max = 10737418240, .roles = SETTINGS_META | SETTINGS_SHARD,
       .doc = "Rate at which snapshots are sent, to all members together." },
+    { .name = "raft.spread_after_s", .type = VY_CONFIG_DURATION, .bare_unit = 1000, .default_text = "30", .max = 86400000, .roles = SETTINGS_META,
+      .doc = "A host that leads at least two groups of shards more than another hands one over, once nothing has changed for this long; 0: never." },
     { .name = "scrub.period_s", .type = VY_CONFIG_DURATION, .bare_unit = 1000, .default_text = "7d", .roles = SETTINGS_META | SETTINGS_SHARD,
       .doc = "All data is read back and compared between the members once in this time; 0: never." },
     { .name = "scrub.bytes_per_second", .type = VY_CONFIG_SIZE, .bare_unit = 1, .default_text = "8MiB", .min = 65536, .max = 10737418240, .roles = SETTINGS_META | SETTINGS_SHARD,

@@ -63,6 +63,9 @@ static struct vy_err change(struct replica *replica, const struct group_members_
         return vy_error(VY_CODE_LIMIT, "address of a member");
     }
     (void)snprintf(address, sizeof(address), "%.*s", VY_PRI(request->address));
+    if (request->operation == GROUP_OPERATION_TRANSFER) {
+        return replica_transfer_to(replica, request->member_id, on_changed, question);
+    }
     const bool is_add = request->operation == GROUP_OPERATION_ADD;
     const struct replica_change wanted = {.kind = is_add ? REPLICA_ADD : REPLICA_REMOVE,
                                           .member_id = request->member_id,
@@ -77,7 +80,11 @@ void group_members_ask(struct replica *replica, const struct group_members_reque
         done(arg, vy_error(VY_CODE_NOT_LEADER, "members of a group"), NULL);
         return;
     }
-    if (request->operation == GROUP_OPERATION_LIST) {
+    struct replica_identity identity;
+    replica_get_identity(replica, &identity);
+    const bool is_done = request->operation == GROUP_OPERATION_TRANSFER &&
+                         request->member_id == identity.member_id; /* asked once more */
+    if (request->operation == GROUP_OPERATION_LIST || is_done) {
         answer(replica, done, arg);
         return;
     }

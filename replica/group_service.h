@@ -13,8 +13,9 @@
 /* How a question ended. The reply lives during the call; NULL on failure. */
 typedef void (*group_members_fn)(void *arg, struct vy_err err,
                                  const struct group_members_reply *reply);
-/* As a leader does: LIST at once, ADD and REMOVE when they are committed (replica_change). The
- * callback comes from the loop or inside the call. */
+/* As a leader does: LIST at once, ADD and REMOVE when they are committed (replica_change),
+ * TRANSFER when the member leads (replica_transfer_to; at once when it is this one). The callback
+ * comes from the loop or inside the call. */
 void group_members_ask(struct replica *replica, const struct group_members_request *request,
                        group_members_fn done, void *arg);
 

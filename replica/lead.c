@@ -133,25 +133,51 @@ static uint64_t furthest_peer(const struct replica *replica)
     return best;
 }
 
-struct vy_err replica_transfer(struct replica *replica, replica_read_fn callback, void *arg)
+static struct vy_err may_hand_over(const struct replica *replica)
 {
     if (!replica_is_leader(replica)) {
         return vy_error(VY_CODE_NOT_LEADER, "hand over");
     }
-    if (replica->transfer_to != 0) {
-        return vy_error(VY_CODE_BUSY, "handing over already");
-    }
-    const uint64_t to = furthest_peer(replica);
-    if (to == 0) {
-        return vy_error(VY_CODE_NOT_FOUND, "there is no other voter that answers");
-    }
+    return replica->transfer_to != 0 ? vy_error(VY_CODE_BUSY, "handing over already") : vy_ok();
+}
+
+static void hand_over(struct replica *replica, uint64_t to, replica_read_fn callback, void *arg)
+{
     replica->transfer_to = to;
     replica->transfer_fn = callback;
     replica->transfer_arg = arg;
     const struct vy_err err =
         core_transfer(replica->core, replica_now_ms(replica), replica->transfer_to);
     replica_stepped(replica, err);
+}
+
+struct vy_err replica_transfer(struct replica *replica, replica_read_fn callback, void *arg)
+{
+    VY_TRY(may_hand_over(replica));
+    const uint64_t to = furthest_peer(replica);
+    if (to == 0) {
+        return vy_error(VY_CODE_NOT_FOUND, "there is no other voter that answers");
+    }
+    hand_over(replica, to, callback, arg);
     return vy_ok();
+}
+
+struct vy_err replica_transfer_to(struct replica *replica, uint64_t member_id,
+                                  replica_read_fn callback, void *arg)
+{
+    VY_TRY(may_hand_over(replica));
+    for (size_t i = 0; i < replica->peer_count; i++) {
+        const struct replica_peer *peer = &replica->peers[i];
+        if (peer->id != member_id || !peer->votes) {
+            continue;
+        }
+        if (peer->is_full || !members_is_heard(replica, peer->id)) {
+            return vy_error(VY_CODE_PRECONDITION, "it does not answer, or its disk is full");
+        }
+        hand_over(replica, member_id, callback, arg);
+        return vy_ok();
+    }
+    return vy_error(VY_CODE_NOT_FOUND, "no other voter of that id");
 }
 
 /* ---- the time of entries ---- */

@@ -251,6 +251,10 @@ bool replica_leader_hint(const struct replica *replica, struct replica_member *o
  * timeout */
 VY_CHECKED struct vy_err replica_transfer(struct replica *replica, replica_read_fn callback,
                                           void *arg);
+/* The same to one member. @errors PRECONDITION it does not answer, or its disk is full; NOT_FOUND
+ * it is no other voter */
+VY_CHECKED struct vy_err replica_transfer_to(struct replica *replica, uint64_t member_id,
+                                             replica_read_fn callback, void *arg);
 
 /* ---- members ---- */
 

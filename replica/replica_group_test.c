@@ -193,6 +193,33 @@ static void leadership_is_handed_over_without_an_election_timeout(void **state)
     cluster_free(cluster);
 }
 
+static void leadership_is_handed_to_the_member_that_was_asked_for(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new(3, 5);
+    propose_ok(cluster, "set a 1");
+    for (unsigned i = 0; i < 4; i++) {
+        struct call call = {.code = VY_CODE_COUNT};
+        struct replica_identity wanted;
+        struct cluster_node *old = cluster_leader(cluster);
+        struct cluster_node *next = cluster_follower(cluster);
+        replica_get_identity(next->replica, &wanted);
+        assert_int_equal(replica_transfer_to(old->replica, 999, call_on_read, &call).code,
+                         VY_CODE_NOT_FOUND);
+        assert_int_equal(
+            replica_transfer_to(next->replica, wanted.member_id, call_on_read, &call).code,
+            VY_CODE_NOT_LEADER);
+        assert_false(
+            vy_failed(replica_transfer_to(old->replica, wanted.member_id, call_on_read, &call)));
+        cluster_run_ms(cluster, 150); /* less than the election timeout of 200 */
+        assert_int_equal(call.answers, 1);
+        assert_int_equal(call.code, VY_CODE_OK);
+        assert_ptr_equal(cluster_leader(cluster), next);
+        propose_ok(cluster, "set a 2");
+    }
+    cluster_free(cluster);
+}
+
 /* The log's tail in memory is 64 KiB here: the rest comes from the store, bodies included. */
 static void a_member_far_behind_is_served_from_the_disk(void **state)
 {
@@ -681,6 +708,7 @@ int main(void)
         cmocka_unit_test(a_cut_off_leader_neither_reads_nor_acknowledges),
         cmocka_unit_test(a_read_costs_a_round_and_many_share_it),
         cmocka_unit_test(leadership_is_handed_over_without_an_election_timeout),
+        cmocka_unit_test(leadership_is_handed_to_the_member_that_was_asked_for),
         cmocka_unit_test(a_member_far_behind_is_served_from_the_disk),
         cmocka_unit_test(a_member_that_is_away_holds_the_cut_back_until_it_has_caught_up),
         cmocka_unit_test(one_clock_that_is_a_day_ahead_does_not_move_the_time_of_entries),
