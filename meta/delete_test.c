@@ -666,6 +666,48 @@ static void f22_one_that_is_no_member_any_more_is_told_as_left(void **state)
     expect_in(job.certificate, "\"left\":[\"group ", true);
 }
 
+/* As `volaryctl member add` leaves it: no configuration file names it, the map does. */
+static void add_meta_member(struct fixture *f, uint64_t member_id)
+{
+    const struct member_row member = {.member_id = member_id,
+                                      .node = VY_LIT("meta-4"),
+                                      .link_address = VY_LIT("tcp://127.0.0.1:9"),
+                                      .raft_address = VY_LIT("tcp://127.0.0.1:8"),
+                                      .plan = MEMBER_PLAN_ADD};
+    const struct cmd_member_plan plan = {.member = &member};
+    const struct meta_command command = {.version = META_COMMAND_VERSION, .member_plan = &plan};
+    meta_local_apply(f->local, &command);
+    f->local->added_member_id = member_id;
+}
+
+static void f22_a_member_of_meta_that_was_added_later_is_asked_where_it_is(void **state)
+{
+    struct fixture *f = *state;
+    add_meta_member(f, 9);
+    f->local->member_answer =
+        (struct account_expel_reply){.applied = true, .rewritten = true, .log_cut = true};
+    must_delete(f, "ada@d.test");
+    const struct admin_job job = run_to_end(f, "1");
+    assert_int_equal(f->local->member_asked, 9);
+    assert_string_equal(f->local->member_address, "tcp://127.0.0.1:9");
+    assert_int_equal(job.pending_members, 0);
+    expect_in(job.certificate, "\"pending\":[]", true);
+}
+
+static void f22_a_member_of_meta_that_was_removed_is_told_as_left(void **state)
+{
+    struct fixture *f = *state;
+    add_meta_member(f, 9);
+    f->local->member_err = vy_error(VY_CODE_UNAVAILABLE, "down");
+    must_delete(f, "ada@d.test");
+    assert_int_equal(run_to_end(f, "1").pending_members, 1);
+    f->local->added_member_id = 0; /* the group decides, not the map */
+    meta_local_run_ms(f->local, 7000);
+    const struct admin_job job = get_job(f, "1");
+    assert_int_equal(job.pending_members, 0);
+    expect_in(job.certificate, "\"left\":[\"", true);
+}
+
 /* ---- domains (DEL-9) ---- */
 
 static struct vy_err delete_domain(struct fixture *f, const char *token, bool cascade,
@@ -853,6 +895,8 @@ int main(void)
         TEST(f22_every_member_is_asked_until_it_is_clean),
         TEST(f22_a_member_that_is_away_is_pending_and_certified_when_it_is_back),
         TEST(f22_one_that_is_no_member_any_more_is_told_as_left),
+        TEST(f22_a_member_of_meta_that_was_added_later_is_asked_where_it_is),
+        TEST(f22_a_member_of_meta_that_was_removed_is_told_as_left),
         TEST(del9_a_domain_goes_with_its_accounts_under_one_intent),
         TEST(del9_the_next_leader_goes_on_with_a_domain),
         TEST(del8_an_erasure_that_is_old_is_counted),

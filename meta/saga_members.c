@@ -110,38 +110,56 @@ static void answer_on_reply(void *arg, struct vy_err err, const struct account_e
 
 /* ---- asking ---- */
 
-/* False: it is no member any more. */
+static const struct node_row *find_node(const struct node_row *nodes, size_t count,
+                                        const struct erase_member_row *member)
+{
+    for (size_t i = 0; i < count; i++) {
+        const bool is_meta = vy_bytes_equal(nodes[i].role, VY_LIT("meta"));
+        if (nodes[i].group_id == member->group_id && nodes[i].member_id == member->member_id &&
+            is_meta == (member->group_id == 0)) {
+            return &nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_meta_member(const struct meta *meta, uint64_t member_id)
+{
+    struct replica_member members[REPLICA_MEMBERS_MAX];
+    const size_t count = meta->group->ops->get_members(meta->group, members, REPLICA_MEMBERS_MAX);
+    for (size_t i = 0; i < VY_MIN(count, (size_t)REPLICA_MEMBERS_MAX); i++) {
+        if (members[i].id == member_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: it is no member any more. Those of meta that were there from the beginning stand in the
+ * process's file, those that were added later on the map. */
 static bool find_address(struct erase_run *run, const struct erase_member_row *member,
                          struct vy_bytes *node, struct vy_bytes *address)
 {
     struct meta *meta = erase_run_meta(run);
-    struct replica_member members[REPLICA_MEMBERS_MAX];
     const struct node_row *nodes = NULL;
     size_t count = 0;
-    if (member->group_id == 0) {
-        count = meta->group->ops->get_members(meta->group, members, REPLICA_MEMBERS_MAX);
-        for (size_t i = 0; i < VY_MIN(count, (size_t)REPLICA_MEMBERS_MAX); i++) {
-            if (members[i].id == member->member_id) {
-                const char *name = meta_member_node(meta, member->member_id);
-                const char *link = meta_member_link(meta, member->member_id);
-                *node = vy_cstr(name == NULL ? "" : name);
-                *address = vy_cstr(link == NULL ? "" : link);
-                return true;
-            }
-        }
+    if (member->group_id == 0 && !is_meta_member(meta, member->member_id)) {
         return false;
     }
     if (vy_failed(read_nodes(run, &nodes, &count))) {
         return true; /* not known now; asked again */
     }
-    for (size_t i = 0; i < count; i++) {
-        if (nodes[i].group_id == member->group_id && nodes[i].member_id == member->member_id) {
-            *node = nodes[i].node;
-            *address = nodes[i].link_address;
-            return true;
-        }
+    const struct node_row *row = find_node(nodes, count, member);
+    if (row != NULL) {
+        *node = row->node;
+        *address = row->link_address;
+    } else if (member->group_id == 0) {
+        const char *name = meta_member_node(meta, member->member_id);
+        const char *link = meta_member_link(meta, member->member_id);
+        *node = vy_cstr(name == NULL ? "" : name);
+        *address = vy_cstr(link == NULL ? "" : link);
     }
-    return false;
+    return row != NULL || member->group_id == 0;
 }
 
 static void ask_self(struct erase_answer *answer)

@@ -60,6 +60,16 @@ static void apply(struct meta_local *local, struct vy_bytes command, struct vy_b
     assert_false(vy_failed(txn_commit(local->txn, false)));
 }
 
+void meta_local_apply(struct meta_local *local, const struct meta_command *command)
+{
+    VY_CLEANUP(vy_buf_deinit) struct vy_buf encoded;
+    VY_CLEANUP(vy_buf_deinit) struct vy_buf result;
+    vy_buf_init(&encoded, REPLICA_COMMAND_BYTES_MAX);
+    vy_buf_init(&result, REPLICA_RESULT_BYTES_MAX);
+    assert_false(vy_failed(vy_pb_encode(&meta_command_desc, command, &encoded)));
+    apply(local, vy_buf_bytes(&encoded), &result);
+}
+
 static struct vy_err local_propose(struct meta_group *group, struct vy_bytes command, bool reserve,
                                    replica_propose_fn callback, void *arg)
 {
@@ -158,6 +168,8 @@ static void local_ask(void *arg, const struct meta_expel *what, meta_expel_fn do
 {
     struct meta_local *local = arg;
     local->member_asked = what->member_id;
+    (void)snprintf(local->member_address, sizeof(local->member_address), "%.*s",
+                   VY_PRI(what->address));
     done(done_arg, local->member_err, &local->member_answer);
 }
 static const struct meta_expel_ops local_expel_ops = {.ask = local_ask};
@@ -193,7 +205,12 @@ static void local_get_identity(struct meta_group *group, struct replica_identity
 static size_t local_get_members(struct meta_group *group, struct replica_member *out,
                                 size_t out_max)
 {
-    return out_max > 0 && local_leader_hint(group, out) ? 1 : 0;
+    size_t count = out_max > 0 && local_leader_hint(group, out) ? 1 : 0;
+    if (local_of(group)->added_member_id != 0 && count < out_max) {
+        out[count++] = (struct replica_member){.id = local_of(group)->added_member_id,
+                                               .address = "tcp://127.0.0.1:2"};
+    }
+    return count;
 }
 
 static void local_group_free(struct meta_group *group)

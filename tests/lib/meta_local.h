@@ -40,7 +40,9 @@ struct meta_local {
     struct account_expel_reply member_answer; /* of every other member, or */
     struct vy_err member_err;                 /* why it cannot be asked */
     uint64_t member_asked;                    /* the last one */
-    struct vy_list held;                      /* struct local_commit */
+    char member_address[64];                  /* where it was asked */
+    uint64_t added_member_id; /* a second member of meta's group; 0: there is none */
+    struct vy_list held;      /* struct local_commit */
     struct vy_metrics *metrics;
     enum vy_code fail_next_propose; /* OK: no fault; UNKNOWN: applied, but not told */
     char message[512];              /* of the last admin call that failed */
@@ -81,6 +83,9 @@ struct vy_err meta_local_login(struct meta_local *local, const char *name, const
 /* The same, from wherever the context says. */
 struct vy_err meta_local_login_as(struct meta_local *local, const struct login_context *context,
                                   const char *password, struct login_reply *reply);
+struct meta_command;
+/* One entry of the log as it stands, whoever would be allowed to propose it; it must succeed. */
+void meta_local_apply(struct meta_local *local, const struct meta_command *command);
 /* Leadership comes or goes, as the replica would tell. */
 void meta_local_set_leader(struct meta_local *local, bool is_leader);
 /* Applies what waits and goes on. */
