@@ -54,6 +54,7 @@ static void comparisons_know_ascii_only(void **state)
     assert_true(vy_bytes_compare(VY_LIT("b"), VY_LIT("ab")) > 0);
     assert_true(vy_bytes_compare(VY_LIT("\x80"), VY_LIT("a")) > 0);
     assert_int_equal(vy_bytes_compare(VY_LIT(""), vy_bytes(NULL, 0)), 0);
+    /* A12 */
     assert_true(vy_bytes_equal_secret(VY_LIT("abc"), VY_LIT("abc")));
     assert_false(vy_bytes_equal_secret(VY_LIT("abc"), VY_LIT("abd")));
     assert_false(vy_bytes_equal_secret(VY_LIT("abc"), VY_LIT("ab")));

@@ -520,6 +520,31 @@ static void every_method_of_the_api_has_a_handler(void **state)
     }
 }
 
+/* H9: who calls comes from the connection; what a request has no field for is not heard. */
+static void h9_fields_of_an_account_in_a_request_change_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static const struct vy_bytes request =
+        VY_LIT("\x0a\x0amia@d.test" /* account, and of what GetAccount tells: */
+               "\x32\x05"
+               "admin"              /* 6: a text */
+               "\x40\x63"           /* 8, group_id: 99 */
+               "\x58\x01\x60\x01"); /* 11, second_factor, 12, app_passwords_only: true */
+    const struct vy_pb_method *method =
+        meta_admin_find_method(VY_LIT("volary.admin.v1.AccountService"), VY_LIT("CreateAccount"));
+    const struct admin_get_account_request shown = {.account = VY_LIT("mia@d.test")};
+    struct vy_bytes reply;
+    struct admin_account account;
+    assert_non_null(method);
+    assert_int_equal(meta_local_admin_bytes(f->local, method, request, &reply).code, VY_CODE_OK);
+    assert_false(
+        vy_failed(meta_local_admin(f->local, "AccountService", "GetAccount", &shown, &account)));
+    assert_int_equal(account.group_id, META_LOCAL_GROUP_ID);
+    assert_false(account.second_factor);
+    assert_false(account.app_passwords_only);
+    assert_true(vy_bytes_equal(account.state, VY_LIT("active")));
+}
+
 static void r3_a_damaged_request_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -560,6 +585,7 @@ int main(void)
         TEST(no_password_is_in_any_table),
         TEST(a_member_that_does_not_lead_says_so),
         TEST(every_method_of_the_api_has_a_handler),
+        TEST(h9_fields_of_an_account_in_a_request_change_nothing),
         TEST(r3_a_damaged_request_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

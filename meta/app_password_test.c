@@ -216,6 +216,29 @@ static void app9_records_name_the_app_password_also_when_it_is_gone(void **state
     assert_int_not_equal(vy_bytes_find(last->detail, VY_LIT("phone"), 0), SIZE_MAX);
 }
 
+/* ---- whose ---- */
+
+/* H10: ids are numbers in sequence; an account's are of no use with another's name. */
+static void h10_an_id_of_another_account_is_not_found(void **state)
+{
+    struct fixture *f = *state;
+    const struct made made = create(f, "phone", "");
+    struct admin_empty empty;
+    meta_local_add_account(f->local, "mallory@d.test", NULL, NULL, 0);
+    for (unsigned id = 0; id < 20; id++) {
+        char text[16];
+        (void)snprintf(text, sizeof(text), "%u", id);
+        const struct admin_delete_app_password_request request = {
+            .account = VY_LIT("mallory@d.test"), .id = vy_cstr(text)};
+        const struct vy_err err =
+            meta_local_admin(f->local, "CredentialService", "DeleteAppPassword", &request, &empty);
+        assert_true(err.code == VY_CODE_NOT_FOUND || err.code == VY_CODE_ARGUMENT);
+        assert_true(id == 0 || err.code == VY_CODE_NOT_FOUND);
+    }
+    assert_int_equal(list(f).app_passwords_count, 1);
+    assert_int_equal(sign_in_from(f, "bob@d.test", made.secret, "192.0.2.1"), LOGIN_RESULT_OK);
+}
+
 /* ---- revoked ---- */
 
 static uint32_t set_password(struct fixture *f, bool keeps)
@@ -253,6 +276,7 @@ int main(void)
         TEST(app1_the_list_tells_of_the_last_use),
         TEST(the_last_use_is_written_at_most_once_a_minute),
         TEST(app9_records_name_the_app_password_also_when_it_is_gone),
+        TEST(h10_an_id_of_another_account_is_not_found),
         TEST(app7_a_new_password_revokes_app_passwords_unless_told_otherwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/session_token.h"
 
+#include "base/assert.h"
 #include "tests/lib/test.h"
 
 #define NOW_MS 1700000000000U
@@ -53,6 +54,40 @@ static void a_token_says_what_was_sealed_in_it(void **state)
     assert_true(vy_bytes_equal(claims.nonce, f->claims.nonce));
 }
 
+/* A11: a token names no algorithm and no key that a client could choose; the JWT of another world
+ * is none, whatever it claims, and a time of expiry counts only under the seal. */
+static void a11_a_token_that_names_its_own_algorithm_or_key_is_none(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const foreign[] = {
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiI3NyIsImV4cCI6OTk5OTk5OTk5OX0.",             /* none */
+        "eyJhbGciOiJIUzI1NiIsImtpZCI6Ii4uLy4uL3gifQ.eyJzdWIiOiI3NyJ9.c2lnbmF0dXJl", /* ../../x */
+        ".",
+        "..",
+        "",
+    };
+    struct session_claims claims;
+    for (size_t i = 0; i < VY_COUNT_OF(foreign); i++) {
+        assert_int_equal(
+            session_token_open(f->key, &f->arena, vy_cstr(foreign[i]), NOW_MS, &claims).code,
+            VY_CODE_AUTH);
+    }
+    VY_CLEANUP(vy_buf_deinit) struct vy_buf later;
+    vy_buf_init(&later, SESSION_TOKEN_BYTES_MAX);
+    f->claims.expires_ms = UINT64_MAX; /* the far future, under the seal of before */
+    assert_false(vy_failed(session_token_seal(f->key, &f->claims, &later)));
+    const struct vy_bytes own = vy_buf_bytes(&f->token);
+    uint8_t mixed[SESSION_TOKEN_BYTES_MAX];
+    const struct vy_bytes far = vy_buf_bytes(&later);
+    assert_true(far.len > 32 && own.len > 32);
+    memcpy(mixed, far.data, far.len - 32);
+    memcpy(mixed + far.len - 32, own.data + own.len - 32, 32);
+    assert_int_equal(
+        session_token_open(f->key, &f->arena, vy_bytes(mixed, far.len), NOW_MS, &claims).code,
+        VY_CODE_AUTH);
+}
+
+/* A12: by a comparison in constant time. */
 static void p17_no_altered_bit_and_no_other_length_passes(void **state)
 {
     struct fixture *f = *state;
@@ -115,6 +150,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_token_says_what_was_sealed_in_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a11_a_token_that_names_its_own_algorithm_or_key_is_none,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(p17_no_altered_bit_and_no_other_length_passes, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(p17_a_token_of_another_cluster_is_refused, set_up,

@@ -8,6 +8,7 @@
 
 #define SERVICE_ACCOUNTS_MAX_DEFAULT 65536U
 #define SERVICE_SEARCH_CPU_MS_DEFAULT 10000U
+#define DENIED_LOG_MS 1000U
 /* Stream bytes kept until the keys of the account are there: a link's whole window. */
 #define SERVICE_EARLY_BYTES_MAX (1024U * 1024U)
 
@@ -230,6 +231,24 @@ static struct vy_err decode_request(struct call *call, struct vy_bytes bytes)
     return vy_ok();
 }
 
+/* R6. A line a second at most, with how many there were: who was taken over may ask often. */
+static void log_denied(struct call *call, struct vy_err err)
+{
+    struct service *service = call->service;
+    const struct call_transport_ops *ops = call->transport_ops;
+    const uint8_t *trace = ops->trace_id == NULL ? NULL : ops->trace_id(call->transport);
+    const uint64_t now_ms = vy_clock_mono_ns(service->config.clock) / 1000000;
+    const uint64_t account_id = call->actor == NULL ? 0 : call->actor->account_id;
+
+    if (service->denied_next_ms > now_ms) {
+        return;
+    }
+    service->denied_next_ms = now_ms + DENIED_LOG_MS;
+    vy_log(service->config.log, VY_LOG_WARN, "shard.call.denied", VY_ID("trace", trace),
+           VY_CSTR("rpc.method", call->method->name), VY_HEX("shard.account", account_id),
+           VY_U64("shard.denied", service->stats.calls_denied), VY_LOG_ERR(err));
+}
+
 static struct vy_err admit(struct call *call, struct vy_bytes request)
 {
     struct service *service = call->service;
@@ -238,6 +257,7 @@ static struct vy_err admit(struct call *call, struct vy_bytes request)
     const struct vy_err err = actor_check(service, call->method, call->actor, &call->arena);
     if (vy_failed(err)) {
         service->stats.calls_denied++;
+        log_denied(call, err);
         return err;
     }
     /* Sessions are served where their account's log is led; meta may ask anyone how it is. */

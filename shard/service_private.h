@@ -20,6 +20,7 @@ struct service {
     uint16_t email_count;          /* of ids made; wraps */
     uint64_t ingest_bytes;         /* windows of the messages that are coming in */
     struct service_stats stats;
+    uint64_t denied_next_ms; /* on the monotonic clock: when the next denied call is logged */
 };
 
 /* With BUSY: when to come again. */

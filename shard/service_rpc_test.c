@@ -197,6 +197,23 @@ static void methods_are_for_their_roles(void **state)
     assert_int_equal(call(METHOD_SHARD_MAILBOX_LIST, &list), VY_CODE_DENIED);
 }
 
+/* A15, R6: one call's session is not the next one's, on the same link neither. */
+static void a15_a_call_without_a_session_inherits_none_from_its_link(void **state)
+{
+    (void)state;
+    struct mailbox_list_request list = {.actor = ada()};
+    struct shard_actor bare = *ada();
+
+    assert_int_equal(call(METHOD_SHARD_MAILBOX_LIST, &list), VY_CODE_OK);
+    bare.session_token = vy_bytes(NULL, 0);
+    list.actor = &bare;
+    assert_int_equal(call(METHOD_SHARD_MAILBOX_LIST, &list), VY_CODE_DENIED);
+    list.actor = NULL;
+    assert_int_equal(call(METHOD_SHARD_MAILBOX_LIST, &list), VY_CODE_DENIED);
+    list.actor = ada();
+    assert_int_equal(call(METHOD_SHARD_MAILBOX_LIST, &list), VY_CODE_OK);
+}
+
 static void a_follower_names_the_leader(void **state)
 {
     (void)state;
@@ -283,6 +300,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(methods_are_for_their_roles),
+        T(a15_a_call_without_a_session_inherits_none_from_its_link),
         T(a_follower_names_the_leader),
         T(streams_go_both_ways_with_credit),
         T(a_cancelled_call_leaves_nothing_open),

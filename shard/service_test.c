@@ -215,6 +215,48 @@ static void a_call_needs_a_session_of_its_own_account(void **state)
     assert_int_equal(s->key_requests, 0);
 }
 
+struct denied_lines {
+    unsigned count;
+    char last[512];
+};
+
+static void take_line(void *arg, enum vy_log_level level, const char *line, size_t len)
+{
+    struct denied_lines *lines = arg;
+    if (level == VY_LOG_WARN &&
+        vy_bytes_find(vy_bytes(line, len), VY_LIT("shard.call.denied"), 0) != SIZE_MAX) {
+        lines->count++;
+        (void)snprintf(lines->last, sizeof(lines->last), "%.*s", (int)len, line);
+    }
+}
+
+/* R6: also every account that there is; nothing is looked up, and the log says so, not without end.
+ */
+static void r6_a_frontend_without_the_accounts_session_is_denied_and_logged(void **state)
+{
+    (void)state;
+    struct denied_lines lines = {.count = 0};
+    const struct vy_log_sink sink = {.write = take_line, .arg = &lines};
+    struct shard_actor other = *ada;
+    const struct mailbox_list_request request = {.actor = &other};
+
+    s->vy_log = (struct vy_log){.sink = &sink, .clock = &s->clock.base, .level = VY_LOG_WARN};
+    for (uint64_t id = ADA + 1; id <= ADA + 1000; id++) {
+        other.account_id = id;
+        assert_int_equal(ask(METHOD_SHARD_MAILBOX_LIST, &request, NULL), VY_CODE_AUTH);
+    }
+    assert_int_equal(service_stats(s->service)->calls_denied, 1000);
+    assert_int_equal(s->key_requests, 0);
+    assert_in_range(lines.count, 1, 2);
+    const unsigned before = lines.count;
+    fake_clock_advance_ms(&s->clock, 2000);
+    assert_int_equal(ask(METHOD_SHARD_MAILBOX_LIST, &request, NULL), VY_CODE_AUTH);
+    assert_int_equal(lines.count, before + 1);
+    assert_non_null(strstr(lines.last, "shard.denied=1001"));
+    assert_null(strstr(lines.last, "token="));
+    s->vy_log.sink = NULL;
+}
+
 static void an_unknown_account_is_not_set_up(void **state)
 {
     (void)state;
@@ -911,6 +953,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(a_call_needs_a_session_of_its_own_account),
+        T(r6_a_frontend_without_the_accounts_session_is_denied_and_logged),
         T(an_unknown_account_is_not_set_up),
         T(a_follower_answers_no_session),
         T(first_use_makes_the_common_mailboxes),

@@ -288,6 +288,7 @@ class WhoMayAdminister(Base):
         self.assertIn("meta.admin.denied", self.meta.tail(50))
 
     def test_the_socket_is_its_owners(self):
+        """A12: there is no secret to guess."""
         self.assertEqual((self.meta.data / "admin.sock").stat().st_mode & 0o777, 0o600)
 
 
@@ -305,6 +306,7 @@ class Certificates(Base):
         self.assertIn("ada", record["actor"])
 
     def test_a_nodes_certificate_is_no_administrators(self):
+        """H9: the role is the certificate's, not the request's."""
         self.fails(5, "not an administrator", "account", "list", server=self.meta.admin, env=self.env("frontend", "front-1"))
 
     def test_no_certificate_no_answer(self):
@@ -313,6 +315,41 @@ class Certificates(Base):
         code, out, err = self.meta.ctl("account", "list", "--timeout", "2", server=self.meta.admin, env=env)
         self.assertIn(code, (5, 6), err)
         self.assertEqual(out, "")
+
+
+class SecondAdministrator(unittest.TestCase):
+    """DEL-3: with delete.second_admin two different certificates have to ask; one is not two, however often."""
+
+    def delete(self, who, *args):
+        cert, key = self.certificates[who]
+        env = {"VOLARY_TLS_CA": str(self.meta.certificates.ca), "VOLARY_TLS_CERTIFICATE": str(cert), "VOLARY_TLS_KEY": str(key)}
+        return self.meta.ctl(*args, "--yes", "--timeout", "3", server=self.meta.admin, env=env)
+
+    def waits(self, who, *args):
+        code, out, err = self.delete(who, *args)
+        self.assertEqual(code, 0, err)
+        self.assertRegex(out + err, r"(?i)another administrator|second administrator")
+        self.assertEqual(self.meta.ctl_json("job", "list"), [])
+
+    def test_two_certificates(self):
+        self.meta = meta.Meta(with_tls=True, settings="delete:\n  second_admin: true\n").start()
+        self.certificates = {who: self.meta.certificates.make("admin", who) for who in ("ada", "eve")}
+        self.meta.ctl_json("domain", "create", "two.test")
+        number = self.meta.ctl_json("account", "create", "a@two.test")["id"]
+        words = ("account", "delete", "a@two.test")
+        self.waits("ada", *words)
+        self.waits("ada", *words)
+        self.assertEqual(self.meta.ctl_json("account", "show", "a@two.test")["state"], "active")
+        # There are no shards here, which the second one is told; the intent stands all the same.
+        code, _, err = self.delete("eve", *words)
+        self.assertEqual(code, 6, err)
+        self.assertEqual([(j["kind"], j["account_id"]) for j in self.meta.ctl_json("job", "list")], [("erase-account", number)])
+        self.assertEqual(self.meta.ctl("account", "show", "a@two.test")[0], 3)
+        actors = [(r["action"], r["actor"]) for r in self.meta.ctl_json("audit", "list") if r["subject"] == "account %s" % number]
+        self.assertEqual([action for action, _ in actors][:3], ["delete.ask", "delete.ask", "account.delete"])
+        for (_, actor), who in zip(actors, ("ada", "ada", "eve")):
+            self.assertIn(who, actor)
+        self.assertEqual(self.meta.stop(), 0, self.meta.tail())
 
 
 class Life(unittest.TestCase):

@@ -13,7 +13,7 @@ PAGE = "docs/rows.md"
 # The rows whose subjects are built. A row that is added here needs its line in the page, and its test.
 WANTED = [kind + str(number) for kind, numbers in (
     ("S", (*range(1, 9), *range(13, 16), *range(20, 25))), ("M", (*range(1, 10), 11, 12)),
-    ("I", (*range(1, 8), *range(12, 16), 21)), ("A", (*range(1, 11), 13, 14)), ("R", (1, 3, 4)), ("C", range(1, 6))) for number in numbers]
+    ("I", (*range(1, 8), *range(12, 16), 21)), ("A", range(1, 16)), ("R", (1, 3, 4, 6)), ("H", (9, 10)), ("C", range(1, 6))) for number in numbers]
 ROW = re.compile(r"\| ([A-Z]\d+) \| ([^|]*) \| ([^|]*) \|$")
 FILE = re.compile(r"`([^`]+)`")
 TESTS = re.compile(r"_test\.c$|^tests/(transcript|e2e)/.*\.(t|py)$")

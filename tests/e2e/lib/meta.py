@@ -45,7 +45,8 @@ class Certificates:
 
 
 class Meta:
-    def __init__(self, with_tls=False):
+    def __init__(self, with_tls=False, settings=""):
+        self.settings = settings  # more of the configuration file
         self.home = volary.folder("meta")
         self.data = self.home / "data"
         self.base = volary.port_base()
@@ -69,7 +70,7 @@ class Meta:
             cert, key = self.certificates.make("meta", "meta-1")
             text = text.replace("  name: meta-1\n", "  name: meta-1\n  certificate: %s\n  key: %s\n  ca: %s\n" % (
                 cert, key, self.certificates.ca), 1)
-        (self.home / "meta.yaml").write_text(text)
+        (self.home / "meta.yaml").write_text(text + self.settings)
 
     def argv(self):
         return [str(volary.BIN / "volary-meta"), "--config", str(self.home / "meta.yaml")]
