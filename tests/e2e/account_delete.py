@@ -62,9 +62,12 @@ class Delete(volary.Case):
         validity = self.uidvalidity(before)
         self.assertEqual(self.messages(before), 1)
         before.command("NOOP")
-        with Smtp(self.server.port("smtp")) as late:
-            late.command("MAIL FROM:<peer@elsewhere.test>")
-            self.assertTrue(late.command("RCPT TO:<%s>" % name).startswith("250"))
+        with Smtp(self.server.port("smtp")) as late, Smtp(self.server.port("smtp")) as midway:
+            for smtp in (late, midway):
+                smtp.command("MAIL FROM:<peer@elsewhere.test>")
+                self.assertTrue(smtp.command("RCPT TO:<%s>" % name).startswith("250"))
+            self.assertTrue(midway.command("DATA").startswith("354"))
+            midway.send(MESSAGE[:len(MESSAGE) // 2])
             self.assertEqual(self.server.ctl("account", "delete", name, check=False)[0], 8)  # nobody to ask
             _, text, _ = self.server.ctl("account", "delete", name, "--yes", "--wait", "--reason", "test")
             told = time.monotonic()
@@ -76,6 +79,9 @@ class Delete(volary.Case):
             self.assertTrue(late.command("DATA").startswith(("354", "4", "5")))
             late.send(MESSAGE + b".\r\n")
             self.assertRegex(late.reply(), r"\A[45]\d\d")
+            # The same in the middle of DATA: half of the message came before the delete.
+            midway.send(MESSAGE[len(MESSAGE) // 2:] + b".\r\n")
+            self.assertRegex(midway.reply(), r"\A[45]\d\d")
         certificate = json.loads(text)
         self.assertEqual((certificate["account_id"], certificate["format"]), (number, "volary-erasure-2"))
         self.assertEqual((certificate["pending"], certificate["left"]), ([], []))
