@@ -45,6 +45,7 @@ struct entry {
     size_t payload_count;
     size_t bytes;          /* of memory, roughly what its write costs */
     struct flight *flight; /* borrowed; the writer only hands it back */
+    bool is_own;           /* had one from the start: somebody waits for what it does */
     uint8_t *memory;       /* owned: body, then values */
     size_t values_bytes;   /* of values there */
     size_t values_room;

@@ -389,14 +389,26 @@ struct entry *log_tail_get(const struct log_tail *tail, uint64_t index)
     return *slot_of(tail, (size_t)(index - tail->first));
 }
 
+static void drop_first(struct log_tail *tail)
+{
+    struct entry *first = *slot_of(tail, 0);
+    tail->bytes -= first->bytes;
+    tail->head = (tail->head + 1) & (tail->capacity - 1);
+    tail->first++;
+    tail->count--;
+    entry_unref(first);
+}
+
 void log_tail_trim(struct log_tail *tail, uint64_t upto, uint64_t bytes_max)
 {
     while (tail->count > 0 && tail->first <= upto && (tail->bytes > bytes_max || bytes_max == 0)) {
-        struct entry *first = *slot_of(tail, 0);
-        tail->bytes -= first->bytes;
-        tail->head = (tail->head + 1) & (tail->capacity - 1);
-        tail->first++;
-        tail->count--;
-        entry_unref(first);
+        drop_first(tail);
+    }
+}
+
+void log_tail_trim_others(struct log_tail *tail, uint64_t bytes_max)
+{
+    while (tail->count > 0 && tail->bytes > bytes_max && !(*slot_of(tail, 0))->is_own) {
+        drop_first(tail);
     }
 }

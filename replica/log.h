@@ -75,3 +75,6 @@ VY_CHECKED struct vy_err log_tail_append(struct log_tail *tail, uint64_t index,
 struct entry *log_tail_get(const struct log_tail *tail, uint64_t index); /* NULL: not in memory */
 /* Forgets from the front what is not above `upto`, while more than bytes_max are held. */
 void log_tail_trim(struct log_tail *tail, uint64_t upto, uint64_t bytes_max);
+/* The same, up to the first entry that somebody waits for: read back from the store it would not
+ * know whom to answer. */
+void log_tail_trim_others(struct log_tail *tail, uint64_t bytes_max);

@@ -244,6 +244,7 @@ static struct vy_err pack_one(struct replica *replica, struct entry_command *com
         vy_list_push_back(&flight->proposals, item);
     }
     (*out)->flight = flight;
+    (*out)->is_own = true;
     vy_list_push_back(&replica->queue.flights, &flight->link);
     replica->queue.flight_count++;
     replica->queue.inflight_bytes += flight->bytes;

@@ -462,7 +462,7 @@ static struct vy_err write_pass(struct writer *writer, struct pass *pass)
         VY_TRY(store_snapshot_new(writer->config.store, &pass->mark.snapshot));
     }
     log_tail_trim(&writer->tail, writer->applied.index, 0);
-    log_tail_trim(&writer->tail, UINT64_MAX, writer->config.tail_bytes_max);
+    log_tail_trim_others(&writer->tail, writer->config.tail_bytes_max);
     return vy_ok();
 }
 
