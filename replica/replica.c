@@ -325,6 +325,9 @@ static void on_scrub_left(void *arg)
     scrub_free(replica->scrub);
     replica->scrub = NULL;
     replica->is_scrub_stopping = false;
+    if (replica_is_running(replica) && replica->is_store_open) { /* the snapshot was given up */
+        vy_ignore(replica_start_scrub(replica), "no memory: scrubs again after the next start");
+    }
 }
 
 static void on_scrub_ended(void *arg)

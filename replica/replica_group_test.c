@@ -3,6 +3,7 @@
  */
 #include "replica/cluster_fixture.h"
 #include "replica/frame.h"
+#include "replica/replica_private.h"
 #include "tests/lib/test.h"
 #include <stdio.h>
 
@@ -638,6 +639,54 @@ static void a_scrub_leaves_out_who_is_away(void **state)
     cluster_free(cluster);
 }
 
+/* More than the writer keeps in memory (64 KiB here) is on its way: all of it is answered, and what
+ * comes later is not held up by it. */
+static void what_outgrows_the_tail_is_answered_all_the_same(void **state)
+{
+    (void)state;
+    static const uint8_t body[128U * 1024];
+    struct cluster *cluster = cluster_new_with(&(struct cluster_options){.count = 3, .seed = 37});
+    for (unsigned i = 0; i < 10; i++) {
+        const struct replica_payload payload = {
+            .family = KV_FAMILY_BODIES, .key = VY_LIT("b"), .value = vy_bytes(body, sizeof(body))};
+        const struct replica_proposal proposal = {
+            .command = VY_LIT("set a 1"), .payloads = &payload, .payload_count = 1};
+        struct call call = {.answers = 0};
+        struct replica *leader = cluster_wait_leader(cluster, 5000)->replica;
+        assert_false(vy_failed(replica_propose(leader, &proposal, call_on_proposed, &call)));
+        cluster_wait_call(cluster, &call, 5000);
+        assert_int_equal(call.answers, 1);
+        assert_int_equal(call.code, VY_CODE_OK);
+    }
+    cluster_free(cluster);
+}
+
+/* A leader of a newer version, while members are upgraded one by one, scrubs tables that this one
+ * does not have. */
+static void a_scrub_of_unknown_tables_is_left_out(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new_with(
+        &(struct cluster_options){.count = 3, .seed = 36, .scrub_period_ms = 600000});
+    propose_ok(cluster, "set a 1");
+    struct replica *leader = cluster_leader(cluster)->replica;
+    const struct scrub_mark mark = {.family = STORE_FAMILIES_MAX, .key = VY_LIT("k")};
+    struct entry *entry = NULL;
+    struct vy_buf body;
+    vy_buf_init(&body, 64);
+    scrub_encode(&mark, &body);
+    assert_false(vy_failed(
+        entry_new_raw(core_term(leader->core), ENTRY_BARRIER, vy_buf_bytes(&body), &entry)));
+    replica_stepped(leader, core_submit(leader->core, replica_now_ms(leader), &entry, 1));
+    entry_unref(entry);
+    vy_buf_deinit(&body);
+    cluster_run_ms(cluster, 60000);
+    propose_ok(cluster, "set a 2");
+    cluster_run_ms(cluster, 500);
+    assert_all_have(cluster, "a", "2");
+    cluster_free(cluster);
+}
+
 /* Member 0 hears a message of member 1 in some life. */
 static struct replica_status hear(struct cluster *cluster, uint64_t life, uint64_t number,
                                   const struct core_message *message)
@@ -722,6 +771,8 @@ int main(void)
         cmocka_unit_test(p4_a_damaged_member_that_is_needed_goes_on),
         cmocka_unit_test(p4_a_member_that_is_being_filled_is_there_when_it_is_needed),
         cmocka_unit_test(a_scrub_leaves_out_who_is_away),
+        cmocka_unit_test(what_outgrows_the_tail_is_answered_all_the_same),
+        cmocka_unit_test(a_scrub_of_unknown_tables_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

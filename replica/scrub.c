@@ -329,12 +329,19 @@ static void forget_answers(struct scrub *scrub)
     scrub->answer_count = 0;
 }
 
-/* A mark that comes while another segment is still being read here wins: the leader went on. */
+/* False: of a newer version, that has tables which this one does not have. */
+static bool is_known(const struct scrub *scrub, const struct scrub_mark *mark)
+{
+    return mark->family == SCRUB_END || mark->family < family_end(scrub);
+}
+
+/* A mark that comes in the midst of another segment wins, for the leader went on; but while a slice
+ * is with the worker it is left out. */
 void scrub_on_mark(struct scrub *scrub, const struct writer_mark *taken)
 {
     struct scrub_mark mark;
     forget_answers(scrub);
-    if (scrub->is_reading || !scrub_decode(taken->entry->body, &mark)) {
+    if (scrub->is_reading || !scrub_decode(taken->entry->body, &mark) || !is_known(scrub, &mark)) {
         store_snapshot_free(taken->snapshot);
         entry_unref(taken->entry);
         return;

@@ -138,6 +138,7 @@ void snapshots_want_tick(struct replica *replica);
 
 void source_make(struct replica *replica);
 void source_on_timer(void *replica);
+void source_resume(struct replica *replica);      /* after its timers rested */
 void source_abandon(struct snapshots *snapshots); /* when the life is over */
 void source_drop(struct replica *replica);        /* its transfers are over */
 void source_tick(struct replica *replica, bool is_wanted, bool is_used);

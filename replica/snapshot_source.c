@@ -191,6 +191,13 @@ void source_on_timer(void *arg)
     }
 }
 
+void source_resume(struct replica *replica)
+{
+    if (replica->snapshots->hashing != NULL) {
+        vy_timer_start(replica->snapshots->hasher, 0);
+    }
+}
+
 void source_abandon(struct snapshots *snapshots)
 {
     if (snapshots->hashing != NULL) {

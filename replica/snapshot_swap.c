@@ -25,8 +25,9 @@ static void give_up(struct replica *replica, struct vy_err why)
            VY_HEX("raft.peer", replica->snapshots->receive.from),
            VY_U64("snapshot.bytes", replica->snapshots->receive.bytes), VY_LOG_ERR(why));
     replica_open_store(replica, true);
-    if (vy_failed(replica_start_scrub(replica))) {
-        vy_log(&replica->log, VY_LOG_WARN, "replica.snapshot.failed", VY_LOG_ERR(why));
+    const struct vy_err err = replica_start_scrub(replica);
+    if (vy_failed(err)) {
+        vy_log(&replica->log, VY_LOG_WARN, "replica.snapshot.failed", VY_LOG_ERR(err));
     }
     receive_reset(replica);
     replica->snapshots->is_leftover = true;
@@ -113,6 +114,7 @@ static void swap_done(struct snapshot_job *base)
         receive_reset(replica);
         replica->snapshots->is_leftover = vy_failed(job->swap_err);
         replica->snapshots->leftover_ms = 0;
+        source_resume(replica);
         snapshots_want_tick(replica);
     }
     free(job);

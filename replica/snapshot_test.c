@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "replica/cluster_fixture.h"
 #include "replica/dir.h"
-#include "replica/snapshot_frame.h"
+#include "replica/snapshot.h"
 #include "tests/lib/test.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -394,6 +394,24 @@ static void tables_of_an_earlier_offer_stay(void **state)
     assert_false(vy_failed(dir_remove(parent)));
 }
 
+/* A swap that was given up while the scrub still read: it must not stay off until the next start.
+ */
+static void a_scrub_that_ends_for_a_snapshot_begins_again(void **state)
+{
+    (void)state;
+    struct cluster *cluster = cluster_new_with(
+        &(struct cluster_options){.count = 1, .seed = 15, .scrub_period_ms = 1000});
+    propose_ok(cluster, "set a 1");
+    struct replica *replica = cluster->nodes[0].replica;
+    replica_open_store(replica, false);
+    assert_false(replica_stop_scrub(replica)); /* not at once */
+    replica_open_store(replica, true);
+    assert_false(vy_failed(replica_start_scrub(replica)));
+    cluster_run_ms(cluster, 100);
+    assert_non_null(replica->scrub);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_death_between_the_last_byte_and_the_swap_costs_no_minute),
         cmocka_unit_test(a_disk_without_space_keeps_the_old_state),
         cmocka_unit_test(snapshots_of_others_are_refused),
+        cmocka_unit_test(a_scrub_that_ends_for_a_snapshot_begins_again),
         cmocka_unit_test(tables_of_an_earlier_offer_stay),
         cmocka_unit_test(names_that_lead_elsewhere_are_refused),
     };
