@@ -378,12 +378,19 @@ struct vy_err core_start(struct core *core, uint64_t now_ms, const struct core_s
         return vy_error(VY_CODE_NOMEM, "log for raft");
     }
     struct vy_err err = vy_ok();
+    uint64_t term = state->term;
     if (state->base_index > 0) {
         err = load_base(core, state, &base);
         event.start.metadata = &base;
     }
     if (!vy_failed(err)) {
         err = load_rows(core, state, array);
+    }
+    if (!vy_failed(err)) {
+        err = guard_start_term(core, &term);
+    }
+    if (!vy_failed(err) && term > state->term) {
+        err = core->config.ops->persist(core->config.arg, term, core->config.id);
     }
     core->is_started = true;
     core->base_index = state->base_index;
@@ -393,8 +400,8 @@ struct vy_err core_start(struct core *core, uint64_t now_ms, const struct core_s
     core->reported = state->base_index + state->row_count;
     core->tail_term =
         state->row_count > 0 ? state->rows[state->row_count - 1].term : state->base_term;
-    event.start.term = state->term;
-    event.start.voted_for = state->voted_for;
+    event.start.term = term;
+    event.start.voted_for = term > state->term ? core->config.id : state->voted_for;
     event.start.start_index = state->base_index + 1;
     event.start.entries = array;
     event.start.n_entries = (unsigned)state->row_count;

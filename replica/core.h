@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The consensus core: libraft's raft_step behind plain events and a table of what it asks for. The
- * only file that includes raft.h, and the place of the nine guards (core_guard.c) without
+ * only file that includes raft.h, and the place of the ten guards (core_guard.c) without
  * which 0.22 loses entries or its leader. Knows no disk, no link and no clock; time is an argument.
  *
  * Every call may ask, in this order and before it returns: persist, append, send. What fails with

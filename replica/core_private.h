@@ -75,5 +75,7 @@ void guard_vote_begin(struct core *core, uint64_t now_ms, struct raft_message *m
 void guard_vote_end(struct core *core, struct guard_vote *guard);
 /* 256: who was told to take over at once disrupts the leader once. */
 void guard_disrupt_once(struct core *core, uint64_t now_ms);
+/* 512: the only voter leads from its start on, in a term of its own. */
+VY_CHECKED struct vy_err guard_start_term(const struct core *core, uint64_t *term);
 /* 128: a refused pre-vote carries the refuser's term. */
 void guard_pre_vote_term(const struct core *core, struct core_message *message);

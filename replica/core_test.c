@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core alone, driven by hand: each of the nine guards in the situation that needs it, and the
+ * The core alone, driven by hand: each of the ten guards in the situation that needs it, and the
  * two faults of older libraft that lost entries (promises.md E1; E2 is in replica_group_test.c).
  */
 #include "base/assert.h"
@@ -392,6 +392,24 @@ static void guard_256_a_candidate_disrupts_the_leader_once(void **state)
     desk_free(desk);
 }
 
+/* Found by replica_sim_test's groups that change (seeds 40769 and 44885): a learner kept entries of
+ * the term that a power cut had taken from the only voter, which led on in that term (P10). */
+static void guard_512_the_only_voter_starts_a_term_of_its_own(void **state)
+{
+    (void)state;
+    for (uint64_t spare = 0; spare <= 3; spare += 3) {
+        struct desk *desk = desk_new(1, 2, (const uint64_t[]){1, 2}, 2, 1, spare);
+        assert_int_equal(core_role(desk->core), REPLICA_ROLE_LEADER);
+        assert_int_equal(core_term(desk->core), 3);
+        assert_int_equal(desk->persisted_term, 3);
+        assert_int_equal(desk->voted_for, 1);
+        desk_free(desk);
+    }
+    struct desk *desk = desk_new(1, 2, (const uint64_t[]){1, 2}, 2, 3, 0);
+    assert_int_equal(core_term(desk->core), 2); /* others vote: an election raises it */
+    desk_free(desk);
+}
+
 static void hear_leader_2(struct desk *desk)
 {
     append_from_2(desk, 7, 2, 7, NULL, 0, 1);
@@ -633,6 +651,7 @@ int main(void)
         cmocka_unit_test(guard_64_a_member_that_does_not_vote_yet_still_votes_when_asked),
         cmocka_unit_test(guard_128_a_refused_pre_vote_tells_the_higher_term),
         cmocka_unit_test(guard_256_a_candidate_disrupts_the_leader_once),
+        cmocka_unit_test(guard_512_the_only_voter_starts_a_term_of_its_own),
         cmocka_unit_test(a_lost_leader_is_replaced_early_and_in_turns),
         cmocka_unit_test(a_leader_that_is_heard_again_is_followed_with_the_old_patience),
         cmocka_unit_test(a_write_of_entries_that_were_replaced_is_not_reported),

@@ -512,7 +512,7 @@ static void a_directory_of_somebody_else_is_refused(void **state)
 static void damage_is_found_at_the_start(void **state)
 {
     (void)state;
-    static const uint8_t second[9] = {'e', 0, 0, 0, 0, 0, 0, 0, 2};
+    static const uint8_t third[9] = {'e', 0, 0, 0, 0, 0, 0, 0, 3}; /* behind members, no-op */
     const struct {
         unsigned family;
         struct vy_bytes key;
@@ -520,8 +520,8 @@ static void damage_is_found_at_the_start(void **state)
     } rows[] = {
   /* clang-format off */
         { REPLICA_FAMILY_RAFT, VY_LIT("h"),                      20 },
-        { REPLICA_FAMILY_RAFT, vy_bytes(second, sizeof(second)), 200 },
-        { REPLICA_FAMILY_RAFT, vy_bytes(second, sizeof(second)), 30 },
+        { REPLICA_FAMILY_RAFT, vy_bytes(third, sizeof(third)),   200 },
+        { REPLICA_FAMILY_RAFT, vy_bytes(third, sizeof(third)),   30 },
         { REPLICA_FAMILY_SYS,  VY_LIT("applied"),                30 },
         { REPLICA_FAMILY_SYS,  VY_LIT("identity"),               100 },
   /* clang-format on */
