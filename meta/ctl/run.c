@@ -88,6 +88,21 @@ static bool hint_for_factor(const struct ctl_work *work, int status, char *out, 
     }
 }
 
+/* Where one sees what there is. */
+static void hint_for_missing(const struct ctl_work *work, int exit_code, char *out, size_t size)
+{
+    const bool is_create = strcmp(work->command->verb, "create") == 0;
+    if (strcmp(work->command->noun, "account") == 0 && is_create && exit_code == 3) {
+        (void)snprintf(out, size, "volaryctl domain list");
+    } else if (strcmp(work->command->noun, "apppassword") == 0 &&
+               strcmp(work->command->verb, "delete") == 0) {
+        (void)snprintf(out, size, "volaryctl apppassword list %.*s",
+                       VY_PRI(vy_bytes_slice(work->run->args->words[0], 0, 100)));
+    } else {
+        (void)snprintf(out, size, "volaryctl %s list", listed_noun(work->command));
+    }
+}
+
 /* What may help, by the kind of failure. */
 static void hint_for(const struct ctl_work *work, int status, char *out, size_t size)
 {
@@ -101,7 +116,7 @@ static void hint_for(const struct ctl_work *work, int status, char *out, size_t 
         break;
     case 3:
     case 4:
-        (void)snprintf(out, size, "volaryctl %s list", listed_noun(work->command));
+        hint_for_missing(work, ctl_exit_code(status), out, size);
         break;
     case 5:
         (void)snprintf(out, size,

@@ -106,6 +106,8 @@ class Commands(Base):
         self.assertEqual((row["id"], row["label"], row["protocols"]), (made["id"], "phone", ["imap", "smtp"]))
         self.assertNotIn(made["secret"], json.dumps(row))
         self.fails(2, "label", "apppassword", "create", "app@b.test")
+        self.fails(3, "try: volaryctl apppassword list app@b.test ", "apppassword", "delete", "app@b.test", "99", "--yes")
+        self.fails(3, "try: volaryctl domain list ", "account", "create", "app@nowhere.test")
 
     def test_second_factors(self):
         name = "factor@b.test"
