@@ -99,6 +99,7 @@ static void on_timer(void *arg)
     } else if (replica->is_full) {
         hand_over(replica, "the disk is full");
     }
+    rebuild_tick(replica);
     vy_timer_start(replica->care.timer, CARE_MS);
 }
 

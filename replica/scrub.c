@@ -316,7 +316,6 @@ static void on_timer(void *arg)
         read_slice(scrub);
     }
     lead(scrub);
-    rebuild_tick(scrub->replica);
     if (!scrub->is_reading) {
         vy_timer_start(scrub->timer, TICK_MS);
     }
