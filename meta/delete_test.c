@@ -214,6 +214,21 @@ static void del2_a_soft_delete_refuses_all_and_is_undone_in_time(void **state)
     expect(f, restore(f, "ada@d.test", &account), VY_CODE_PRECONDITION, "not deleted");
 }
 
+/* A repeat after "pending": the group is told again, and the time to restore stays. */
+static void del2_a_soft_delete_can_be_repeated(void **state)
+{
+    struct fixture *f = *state;
+    struct admin_delete_account_reply first;
+    struct admin_delete_account_reply again;
+    const struct deletion soft = {.account = "ada@d.test", .soft = true};
+    assert_false(vy_failed(delete_it(f, &soft, &first)));
+    f->fence.account_epoch = 0;
+    f->local->clock.wall_ms += 1000;
+    assert_false(vy_failed(delete_it(f, &soft, &again)));
+    assert_int_equal(f->fence.account_epoch, 2);
+    assert_int_equal(again.restore_until_ms, first.restore_until_ms);
+}
+
 static void del1_a_restored_account_is_as_disabled_as_before(void **state)
 {
     struct fixture *f = *state;
@@ -875,6 +890,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(del1_only_the_edges_of_the_table_exist),
         TEST(del2_a_soft_delete_refuses_all_and_is_undone_in_time),
+        TEST(del2_a_soft_delete_can_be_repeated),
         TEST(del1_a_restored_account_is_as_disabled_as_before),
         TEST(del1_a_soft_delete_that_is_not_undone_becomes_an_erasure),
         TEST(del3_a_delete_needs_the_token_of_this_account_as_it_is_now),

@@ -21,6 +21,7 @@ static const struct lifecycle_edge edges[] = {
     {ACCOUNT_STATE_LOGIN_DISABLED, LIFECYCLE_DISABLE,     ACCOUNT_STATE_LOGIN_DISABLED},
     {ACCOUNT_STATE_LOGIN_DISABLED, LIFECYCLE_SOFT_DELETE, ACCOUNT_STATE_SOFT_DELETED},
     {ACCOUNT_STATE_LOGIN_DISABLED, LIFECYCLE_DELETE,      ACCOUNT_STATE_ERASING},
+    {ACCOUNT_STATE_SOFT_DELETED,   LIFECYCLE_SOFT_DELETE, ACCOUNT_STATE_SOFT_DELETED}, /* the group is told again */
     {ACCOUNT_STATE_SOFT_DELETED,   LIFECYCLE_RESTORE,     ACCOUNT_STATE_ACTIVE}, /* or disabled */
     {ACCOUNT_STATE_SOFT_DELETED,   LIFECYCLE_EXPIRE,      ACCOUNT_STATE_ERASING},
     {ACCOUNT_STATE_SOFT_DELETED,   LIFECYCLE_DELETE,      ACCOUNT_STATE_ERASING},
@@ -98,7 +99,8 @@ static struct vy_err delete_softly(struct fsm_step *step, struct meta_account_ro
 {
     const uint32_t before = account->state;
     VY_TRY(move(step, account, LIFECYCLE_SOFT_DELETE));
-    if (fsm_is_refused(step) || fsm_is_dry(step)) {
+    step->result.account_epoch = account->epoch;
+    if (fsm_is_refused(step) || fsm_is_dry(step) || before == ACCOUNT_STATE_SOFT_DELETED) {
         return vy_ok();
     }
     account->state_before = before;
