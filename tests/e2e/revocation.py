@@ -138,7 +138,7 @@ class Revocation(ClusterCase):
         self.assertEqual(answer, 1)
         self.assertLessEqual(wrong, 5 + (time.monotonic() - began) // 12)
 
-    def test_connected_sessions_end_P18(self):
+    def test_connected_sessions_end_P18_POL2(self):
         app = self.cluster.ctl_json("apppassword", "create", self.name, "--label", "phone")
         sessions = self.open_everywhere(app["secret"])
         self.cluster.ctl("apppassword", "delete", self.name, app["id"])
