@@ -23,7 +23,7 @@ uint64_t care_owed_bytes(const struct replica *replica)
     return is_owed ? replica->config.free_floor_bytes : 0;
 }
 
-static void mind_reserve(struct replica *replica)
+void care_mind_reserve(struct replica *replica)
 {
     struct replica_care *care = &replica->care;
     const uint64_t free_bytes = replica->counts.free_bytes;
@@ -43,7 +43,7 @@ static void mind_reserve(struct replica *replica)
 static void mind_space(struct replica *replica)
 {
     queue_check_space(replica);
-    mind_reserve(replica);
+    care_mind_reserve(replica);
     replica->care.is_short =
         replica->counts.free_bytes < SHORT_BYTES && !replica->care.reserve.is_held;
 }

@@ -11,7 +11,7 @@
 #define FLIGHTS_MAX_GROUP 8U
 #define SUBMIT_ENTRIES_MAX 64U /* of one submission */
 #define DEADLINE_GRAIN_MS 10U  /* deadlines are looked at no more often */
-#define SPACE_CHECK_MS 250U    /* and the disk's free space */
+#define SPACE_CHECK_MS 5U      /* and the disk's free space: asking costs microseconds */
 
 struct proposal {
     struct vy_list link;
@@ -136,6 +136,7 @@ void queue_check_space(struct replica *replica)
     if (replica->is_full && !was_full) {
         vy_log(&replica->log, VY_LOG_ERROR, "replica.disk.full",
                VY_U64("sys.free_bytes", free_bytes), VY_U64("sys.floor_bytes", floor_bytes));
+        care_mind_reserve(replica); /* before the next write, not with the next look */
     } else if (was_full && !replica->is_full) {
         vy_log(&replica->log, VY_LOG_INFO, "replica.disk.space",
                VY_U64("sys.free_bytes", free_bytes));

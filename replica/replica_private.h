@@ -246,6 +246,8 @@ VY_CHECKED struct vy_err care_init(struct replica *replica);
 void care_start(struct replica *replica);
 /* What the reserve lacks: space that is free and spoken for. */
 uint64_t care_owed_bytes(const struct replica *replica);
+/* Gives the reserve back when space is low, takes it again when there is enough. */
+void care_mind_reserve(struct replica *replica);
 void care_stop(struct replica *replica);
 void care_deinit(struct replica *replica);
 /* rebuild.c */

@@ -96,14 +96,17 @@ class Disk:
         return info.f_bavail * info.f_frsize
 
     def fill(self, left_bytes):
-        """Everything but left_bytes is taken; 0: to the last block. Pieces, since ext4 needs blocks of its own for them."""
+        """Everything but left_bytes is taken; 0: to the last block. Pieces, since ext4 needs blocks of its own for them. What a
+        program gives back meanwhile is its own: only what is free now is taken."""
+        wanted = self.free_bytes() - left_bytes
         with open(self.filler, "ab") as filler:
             for piece in (256 << 20, 4 << 20, 64 << 10, 4 << 10):
-                while self.free_bytes() - left_bytes >= piece:
+                while wanted >= piece:
                     try:
                         os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, piece)
                     except OSError:
                         break
+                    wanted -= piece
 
     def empty(self):
         self.filler.unlink(missing_ok=True)
