@@ -27,3 +27,13 @@ void vy_utf8_append(struct vy_buf *out, uint32_t codepoint);
 uint32_t vy_crc32c(uint32_t crc,
                    struct vy_bytes in); /* start with 0; uses the CPU's instruction when there */
 uint32_t vy_crc32c_portable(uint32_t crc, struct vy_bytes in); /* the same without it */
+
+/* The finalizer of splitmix64: spreads what little differs over all bits. Numbers in a row become
+ * splitmix64's sequence when VY_MIX64_STEP is added first. Frozen: digests on disk rest on it. */
+#define VY_MIX64_STEP 0x9E3779B97F4A7C15ULL
+static inline uint64_t vy_mix64(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+    return x ^ (x >> 31);
+}

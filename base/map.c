@@ -2,16 +2,14 @@
 #include "base/map.h"
 
 #include "base/assert.h"
+#include "base/codec.h"
 #include <stdlib.h>
 
 #define MAP_CAPACITY_FIRST 16U
 
 static uint64_t splitmix64(uint64_t x)
 {
-    x += 0x9E3779B97F4A7C15ULL;
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-    return x ^ (x >> 31);
+    return vy_mix64(x + VY_MIX64_STEP);
 }
 
 uint16_t vy_slot_of_account(uint64_t account_id)

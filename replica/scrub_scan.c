@@ -68,19 +68,11 @@ static bool is_pending(const struct scrub_scan *scan, struct vy_bytes key)
 
 /* ---- rows ---- */
 
-/* splitmix64 */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-    return x ^ (x >> 31);
-}
-
 static void add_row(struct scrub_scan *scan, struct vy_bytes key, struct vy_bytes value)
 {
     const uint64_t both =
         (uint64_t)vy_crc32c((uint32_t)key.len, key) << 32 | vy_crc32c((uint32_t)value.len, value);
-    scan->sum = mix(mix(scan->sum + 0x9E3779B97F4A7C15ULL) ^ both);
+    scan->sum = vy_mix64(vy_mix64(scan->sum + VY_MIX64_STEP) ^ both);
     scan->bytes += key.len + value.len;
     scan->slice_bytes += key.len + value.len;
 }
@@ -157,7 +149,7 @@ void scrub_scan_begin(struct scrub_scan *scan, const struct scrub_mark *mark,
     *scan = (struct scrub_scan){.index = taken->index,
                                 .snapshot = taken->snapshot,
                                 .last_index = taken->last_index,
-                                .sum = mix(taken->digest)};
+                                .sum = vy_mix64(taken->digest)};
     take_mark(scan, mark);
 }
 

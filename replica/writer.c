@@ -323,19 +323,12 @@ static struct vy_err write_jobs(struct writer *writer, struct pass *pass)
     return txn_error(writer->txn);
 }
 
-/* splitmix64: spreads one step of the digest. */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-    return x ^ (x >> 31);
-}
-
 static uint64_t digest_next(uint64_t digest, const struct entry *entry, uint32_t effects)
 {
-    digest = mix(digest + 0x9E3779B97F4A7C15ULL + entry->index);
-    digest = mix(digest ^ entry->term);
-    return mix(digest ^ ((uint64_t)vy_crc32c((uint32_t)entry->type, entry->body) << 32 | effects));
+    digest = vy_mix64(digest + VY_MIX64_STEP + entry->index);
+    digest = vy_mix64(digest ^ entry->term);
+    return vy_mix64(digest ^
+                    ((uint64_t)vy_crc32c((uint32_t)entry->type, entry->body) << 32 | effects));
 }
 
 static struct vy_err apply_commands(struct writer *writer, struct entry *entry, struct pass *pass,

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/codec.h"
 
 static uint64_t rotate(uint64_t x, unsigned bits)
 {
@@ -39,10 +40,7 @@ void fake_rng_init(struct fake_rng *rng, uint64_t seed)
 {
     rng->base.fill = fill;
     for (size_t i = 0; i < VY_COUNT_OF(rng->state); i++) {
-        seed += 0x9E3779B97F4A7C15ULL;
-        uint64_t x = seed;
-        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-        x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-        rng->state[i] = x ^ (x >> 31);
+        seed += VY_MIX64_STEP;
+        rng->state[i] = vy_mix64(seed);
     }
 }

@@ -82,13 +82,6 @@ static size_t group_size(unsigned group)
 
 /* ---- logs ---- */
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-    return x ^ (x >> 31);
-}
-
 /* The entry as the disk has it, behind the one in front of it. */
 static struct link read_link(struct sim_process *process, struct member *member, uint64_t index)
 {
@@ -100,8 +93,8 @@ static struct link read_link(struct sim_process *process, struct member *member,
     const uint64_t before = index <= 1 ? 1 : link_at(&member->log, index - 1)->chain;
     struct link link = {.term = entry->term};
     if (before != 0) {
-        const uint64_t own = mix(entry->term * 31 + entry->type) + vy_crc32c(0, entry->body);
-        link.chain = mix(before + own) | 1U;
+        const uint64_t own = vy_mix64(entry->term * 31 + entry->type) + vy_crc32c(0, entry->body);
+        link.chain = vy_mix64(before + own) | 1U;
     }
     entry_unref(entry);
     return link;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/world.h"
 
+#include "base/codec.h"
 #include "replica/dir.h"
 #include "tests/sim/network.h"
 #include "tests/sim/roles.h"
@@ -80,13 +81,9 @@ void *sim_alloc(size_t size)
     return memory;
 }
 
-/* splitmix64 */
 void sim_note(struct sim_world *world, uint64_t what)
 {
-    uint64_t x = world->hash + 0x9E3779B97F4A7C15ULL + what;
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
-    world->hash = x ^ (x >> 31);
+    world->hash = vy_mix64(world->hash + VY_MIX64_STEP + what);
 }
 
 /* ---- time and events ---- */
