@@ -158,3 +158,5 @@ VY_CHECKED struct vy_err core_encode_members(const struct replica_member *member
 VY_CHECKED struct vy_err core_decode_members(struct vy_bytes body, struct replica_member *out,
                                              size_t *count);
 void core_members_free(struct replica_member *members, size_t count);
+/* Borrowed of the list; NULL: it does not name this member. */
+const char *core_member_address(const struct replica_member *members, size_t count, uint64_t id);

@@ -163,3 +163,13 @@ struct vy_err core_set_members(struct core *core, uint64_t now_ms,
     entry_unref(entry);
     return err;
 }
+
+const char *core_member_address(const struct replica_member *members, size_t count, uint64_t id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].id == id) {
+            return members[i].address;
+        }
+    }
+    return NULL;
+}

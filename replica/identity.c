@@ -373,17 +373,6 @@ static struct vy_err load_known(struct replica *replica)
     return err;
 }
 
-static const char *find_address(const struct replica *replica, const struct replica_member *members,
-                                size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (members[i].id == replica->identity.member_id) {
-            return members[i].address;
-        }
-    }
-    return NULL;
-}
-
 /* As the log began with, or as the ticket said. */
 static struct vy_err load_address(struct replica *replica)
 {
@@ -391,6 +380,7 @@ static struct vy_err load_address(struct replica *replica)
     const struct entry *first = loaded->base.index > 0  ? loaded->base.members
                                 : loaded->row_count > 0 ? loaded->rows[0].change
                                                         : NULL;
+    const uint64_t own = replica->identity.member_id;
     struct replica_member members[REPLICA_MEMBERS_MAX];
     size_t count = 0;
     VY_TRY(load_known(replica));
@@ -400,9 +390,9 @@ static struct vy_err load_address(struct replica *replica)
     if (first != NULL) {
         VY_TRY(core_decode_members(first->body, members, &count));
     }
-    const char *address = find_address(replica, members, count);
+    const char *address = core_member_address(members, count, own);
     if (address == NULL) {
-        address = find_address(replica, replica->known, replica->known_count);
+        address = core_member_address(replica->known, replica->known_count, own);
     }
     replica->address = strdup(address == NULL ? "self" : address);
     core_members_free(members, count);

@@ -76,26 +76,17 @@ void peer_sync(struct replica *replica)
 
 /* ---- sending ---- */
 
-static const char *find_address(const struct replica_member *members, size_t count, uint64_t id)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (members[i].id == id) {
-            return members[i].address;
-        }
-    }
-    return NULL;
-}
-
 /* NULL: nobody that we know. */
 static const char *address_of(const struct replica *replica, uint64_t id)
 {
     struct replica_member members[REPLICA_MEMBERS_MAX];
     const size_t count = core_members(replica->core, members, REPLICA_MEMBERS_MAX);
-    const char *address = find_address(members, VY_MIN(count, REPLICA_MEMBERS_MAX), id);
+    const char *address = core_member_address(members, VY_MIN(count, REPLICA_MEMBERS_MAX), id);
     if (address == NULL) {
-        address = find_address(replica->guests, replica->guest_count, id);
+        address = core_member_address(replica->guests, replica->guest_count, id);
     }
-    return address != NULL ? address : find_address(replica->known, replica->known_count, id);
+    return address != NULL ? address
+                           : core_member_address(replica->known, replica->known_count, id);
 }
 
 static void transmit(struct replica *replica, uint64_t to, struct vy_bytes frame)
