@@ -278,26 +278,15 @@ static struct vy_err open_meta(struct meta_role *role)
                                         .address = group_link_address(role->raft)};
     char dir[DIR_BYTES_MAX];
     (void)snprintf(dir, sizeof(dir), "%s/meta", vy_config_text(config, "data.dir"));
-    const char *ticket = vy_config_text(config, "data.ticket");
-    const struct replica_config replica = {
+    struct replica_config replica = {
         .dir = dir,
         .name = "meta",
-        .memory_bytes = vy_config_size(config, "data.memory"),
         .member_id = role->self->id,
         .members = &self,
         .member_count = 1,
-        .ticket_path = ticket,
-        .bootstrap_alone = role->member_count == 1 && ticket == NULL,
-        .transport = group_link_transport(role->raft),
-        .address = group_link_address(role->raft),
-        .on_members = group_link_on_members,
-        .on_members_arg = role->raft,
-        .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
-        .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
-        .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
-        .snapshot_bytes_per_s = vy_config_size(config, "raft.snapshot_bytes_per_second"),
-        .scrub_period_ms = vy_config_ms(config, "scrub.period_s"),
-        .scrub_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second")};
+    };
+    group_link_configure(role->raft, config, &replica);
+    replica.bootstrap_alone = role->member_count == 1 && replica.ticket_path == NULL;
     VY_TRY(meta_open(&meta_config, &replica, &role->meta));
     role->links.meta = role->meta;
     group_link_set_replica(role->raft, meta_get_replica(role->meta));

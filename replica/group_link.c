@@ -129,7 +129,7 @@ static void refresh(struct group_link *link)
 
 /* ---- news ---- */
 
-void group_link_on_members(void *arg, const struct replica_member *members, size_t count)
+static void on_members(void *arg, const struct replica_member *members, size_t count)
 {
     struct group_link *link = arg;
     link->in_log.count = 0;
@@ -166,9 +166,21 @@ void group_link_set_replica(struct group_link *link, struct replica *replica)
 
 /* ---- facts ---- */
 
-struct replica_transport *group_link_transport(struct group_link *link)
+void group_link_configure(struct group_link *link, const struct vy_config *settings,
+                          struct replica_config *config)
 {
-    return link->raft == NULL ? NULL : raft_link_transport(link->raft);
+    config->transport = link->raft == NULL ? NULL : raft_link_transport(link->raft);
+    config->address = group_link_address(link);
+    config->on_members = on_members;
+    config->on_members_arg = link;
+    config->memory_bytes = vy_config_size(settings, "data.memory");
+    config->ticket_path = vy_config_text(settings, "data.ticket");
+    config->election_timeout_ms = (uint32_t)vy_config_ms(settings, "raft.election_timeout_ms");
+    config->log_max_entries = vy_config_u64(settings, "raft.log_max_entries");
+    config->log_max_bytes = vy_config_size(settings, "raft.log_max_bytes");
+    config->snapshot_bytes_per_s = vy_config_size(settings, "raft.snapshot_bytes_per_second");
+    config->scrub_period_ms = vy_config_ms(settings, "scrub.period_s");
+    config->scrub_bytes_per_s = vy_config_size(settings, "scrub.bytes_per_second");
 }
 
 const char *group_link_address(const struct group_link *link)

@@ -30,11 +30,12 @@ VY_CHECKED struct vy_err group_link_open(const struct group_link_config *config,
                                          struct group_link **out);
 void group_link_free(struct group_link *link); /* as raft_link_free. NULL is allowed */
 
-/* For replica_config: transport, address, on_members with the link as its argument; and, once it is
- * open, the replica, which is told of members that its log does not name. */
-struct replica_transport *group_link_transport(struct group_link *link); /* NULL: of one */
+/* What every role's replica has of the link (transport, address, on_members) and of the settings:
+ * memory, ticket, and those that begin with raft and scrub. Borrowed of both; the rest stays. */
+void group_link_configure(struct group_link *link, const struct vy_config *settings,
+                          struct replica_config *config);
 const char *group_link_address(const struct group_link *link);
-void group_link_on_members(void *link, const struct replica_member *members, size_t count);
+/* Once it is open: it is told of members that its log does not name. */
 void group_link_set_replica(struct group_link *link, struct replica *replica);
 
 /* What the map says of the group. Strings are read during the call; what is too long is left out.

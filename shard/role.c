@@ -260,38 +260,26 @@ static struct vy_err open_raft(struct shard_role_state *role)
 static struct vy_err open_replica(struct shard_role_state *role)
 {
     const struct vy_config *config = role->env->config;
-    const char *ticket = vy_config_text(config, "data.ticket");
     const struct replica_member self = {.id = role->self->id,
                                         .address = group_link_address(role->raft)};
     char dir[DIR_BYTES_MAX];
 
     (void)snprintf(dir, sizeof(dir), "%s/shard", vy_config_text(config, "data.dir"));
-    const struct replica_config replica = {
+    struct replica_config replica = {
         .dir = dir,
         .name = role->name,
-        .memory_bytes = vy_config_size(config, "data.memory"),
         .group_id = role->group_id,
         .member_id = role->self->id,
         .members = &self,
         .member_count = 1,
-        .ticket_path = ticket,
-        .bootstrap_alone = role->member_count == 1 && ticket == NULL,
         .clock = role->env->clock,
         .rng = role->env->rng,
         .loop = role->env->loop,
         .log = role->env->log,
         .fsm = log_replica_fsm(role->log),
-        .transport = group_link_transport(role->raft),
-        .address = group_link_address(role->raft),
-        .on_members = group_link_on_members,
-        .on_members_arg = role->raft,
-        .election_timeout_ms = (uint32_t)vy_config_ms(config, "raft.election_timeout_ms"),
-        .log_max_entries = vy_config_u64(config, "raft.log_max_entries"),
-        .log_max_bytes = vy_config_size(config, "raft.log_max_bytes"),
-        .snapshot_bytes_per_s = vy_config_size(config, "raft.snapshot_bytes_per_second"),
-        .scrub_period_ms = vy_config_ms(config, "scrub.period_s"),
-        .scrub_bytes_per_s = vy_config_size(config, "scrub.bytes_per_second"),
     };
+    group_link_configure(role->raft, config, &replica);
+    replica.bootstrap_alone = role->member_count == 1 && replica.ticket_path == NULL;
     VY_TRY(replica_open(&replica, &role->replica));
     group_link_set_replica(role->raft, role->replica);
     return log_replica_attach(role->log, role->replica, role->env->loop);
