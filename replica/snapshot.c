@@ -159,14 +159,6 @@ static void on_tick(void *arg)
         replica_now_ms(replica) - snapshots->leftover_ms >= LEFTOVER_MS) {
         remove_leftover(replica);
     }
-    bool is_busy = snapshots->source.state != SNAPSHOT_SOURCE_NONE || snapshots->is_leftover ||
-                   snapshots->receive.state != SNAPSHOT_RECEIVE_REST;
-    for (size_t i = 0; i < VY_COUNT_OF(snapshots->sends); i++) {
-        is_busy = is_busy || snapshots->sends[i].state != SNAPSHOT_SEND_REST;
-    }
-    if (is_busy) {
-        snapshots_want_tick(replica);
-    }
 }
 
 void snapshots_want_tick(struct replica *replica)

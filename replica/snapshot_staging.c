@@ -77,15 +77,18 @@ static void load_manifest(const char *incoming, const struct snapshot_offer *off
     }
 }
 
-static bool is_table(const char *name)
+/* Another checkpoint of the same database has most of them again, under the same names. Whether
+ * they are the same is seen when all is verified. */
+static bool is_table(const void *arg, const char *name)
 {
+    (void)arg;
     return vy_bytes_ends_with(vy_cstr(name), VY_LIT(".sst")) ||
            vy_bytes_ends_with(vy_cstr(name), VY_LIT(".blob"));
 }
 
-/* Another checkpoint of the same database has most of them again, under the same names. Whether
- * they are the same is seen when all is verified. */
-static struct vy_err keep_tables(const char *dir, const char *db)
+/* Removes the files of DIR.incoming/db that are not to stay. */
+static struct vy_err remove_files(const char *dir, const char *db,
+                                  bool (*stays)(const void *arg, const char *name), const void *arg)
 {
     struct vy_err err = vy_ok();
     DIR *list = opendir(db);
@@ -95,7 +98,7 @@ static struct vy_err keep_tables(const char *dir, const char *db)
     for (const struct dirent *item = readdir(list); item != NULL && !vy_failed(err);
          item = readdir(list)) {
         const bool is_dots = strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0;
-        if (!is_dots && !is_table(item->d_name)) {
+        if (!is_dots && !stays(arg, item->d_name)) {
             err = staging_remove_file(dir, item->d_name);
         }
     }
@@ -117,7 +120,7 @@ struct vy_err staging_open(const char *dir, const struct snapshot_offer *offer,
         return vy_ok();
     }
     if (known == KNOWN_SENDER) {
-        VY_TRY(keep_tables(dir, db));
+        VY_TRY(remove_files(dir, db, is_table, NULL));
     } else {
         VY_TRY(dir_remove(incoming));
         VY_TRY(dir_make(incoming));
@@ -177,23 +180,16 @@ static int compare_name(const void *key, const void *file)
     return strcmp(key, ((const struct snapshot_file *)file)->name);
 }
 
+static bool is_listed(const void *manifest, const char *name)
+{
+    const struct snapshot_manifest *listed = manifest;
+    return bsearch(name, listed->files, listed->count, sizeof(*listed->files), compare_name) !=
+           NULL;
+}
+
 struct vy_err staging_remove_strangers(const char *dir, const struct snapshot_manifest *manifest)
 {
     char db[INSTALL_PATH_BYTES_MAX];
-    struct vy_err err = vy_ok();
     VY_TRY(install_path(dir, INSTALL_INCOMING_DB, db));
-    DIR *list = opendir(db);
-    if (list == NULL) {
-        return vy_error_sys(VY_CODE_IO, errno, "read directory of a snapshot");
-    }
-    for (const struct dirent *item = readdir(list); item != NULL && !vy_failed(err);
-         item = readdir(list)) {
-        const bool is_dots = strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0;
-        if (!is_dots && bsearch(item->d_name, manifest->files, manifest->count,
-                                sizeof(*manifest->files), compare_name) == NULL) {
-            err = staging_remove_file(dir, item->d_name);
-        }
-    }
-    (void)closedir(list);
-    return err;
+    return remove_files(dir, db, is_listed, manifest);
 }
