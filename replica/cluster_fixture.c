@@ -675,3 +675,14 @@ void cluster_free(struct cluster *cluster)
     assert_int_equal(rmdir(cluster->dir), 0); /* every ticket was used up */
     free(cluster);
 }
+
+void cluster_propose_ok(struct cluster *cluster, const char *command)
+{
+    struct call call;
+    struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
+    assert_non_null(leader);
+    assert_false(vy_failed(kv_propose(leader->replica, &call, "%s", command)));
+    cluster_wait_call(cluster, &call, 5000);
+    assert_int_equal(call.answers, 1);
+    assert_int_equal(call.code, VY_CODE_OK);
+}

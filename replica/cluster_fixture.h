@@ -98,8 +98,8 @@ struct cluster_node *cluster_new_node(struct cluster *cluster);
 void cluster_lose_node(struct cluster *cluster, unsigned number);
 struct cluster_node *cluster_find_node(struct cluster *cluster, uint64_t id); /* NULL: none */
 void cluster_stop_node(struct cluster *cluster, unsigned number);
-/* As a power cut: keeps a random part of what was not synced. */
 uint64_t cluster_member_id(unsigned number); /* of a node, in raft */
+/* As a power cut: keeps a random part of what was not synced. */
 void cluster_crash_node(struct cluster *cluster, unsigned number);
 void cluster_isolate(struct cluster *cluster, unsigned number, bool is_cut);
 void cluster_heal(struct cluster *cluster);
@@ -113,3 +113,5 @@ struct cluster_node *cluster_leader(struct cluster *cluster); /* of the highest 
 struct cluster_node *cluster_follower(struct cluster *cluster);
 /* Until *answers of the call is not zero. */
 void cluster_wait_call(struct cluster *cluster, const struct call *call, uint64_t ms);
+/* Through whoever leads; it is applied when this returns. */
+void cluster_propose_ok(struct cluster *cluster, const char *command);

@@ -7,17 +7,6 @@
 #include "tests/lib/test.h"
 #include <stdio.h>
 
-static void propose_ok(struct cluster *cluster, const char *command)
-{
-    struct call call;
-    struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
-    assert_non_null(leader);
-    assert_false(vy_failed(kv_propose(leader->replica, &call, "%s", command)));
-    cluster_wait_call(cluster, &call, 5000);
-    assert_int_equal(call.answers, 1);
-    assert_int_equal(call.code, VY_CODE_OK);
-}
-
 static void assert_all_have(struct cluster *cluster, const char *key, const char *value)
 {
     char text[64];
@@ -33,8 +22,8 @@ static void three_members_elect_one_and_apply_the_same(void **state)
     (void)state;
     struct cluster *cluster = cluster_new(3, 1);
     struct replica_member hint;
-    propose_ok(cluster, "set a 1");
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_run_ms(cluster, 500);
     assert_all_have(cluster, "a", "2");
     struct cluster_node *leader = cluster_leader(cluster);
@@ -53,7 +42,7 @@ static void a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost(void **
     struct cluster *cluster = cluster_new(3, 2);
     char value[64];
     for (unsigned round = 0; round < 6; round++) {
-        propose_ok(cluster, round % 2 == 0 ? "add n even" : "add n odd"); /* two tokens */
+        cluster_propose_ok(cluster, round % 2 == 0 ? "add n even" : "add n odd"); /* two tokens */
         struct cluster_node *leader = cluster_leader(cluster);
         assert_non_null(leader);
         cluster_crash_node(cluster, leader->number);
@@ -74,14 +63,14 @@ static void a_leader_whose_disk_is_full_hands_over_to_one_with_space(void **stat
     (void)state;
     struct cluster *cluster = cluster_new(3, 21);
     struct replica_status status;
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     const struct cluster_node *full = cluster_leader(cluster);
     store_mem_set_free_bytes(full->disk, 0);
     cluster_run_ms(cluster, 5000);
     const struct cluster_node *next = cluster_leader(cluster);
     assert_non_null(next);
     assert_ptr_not_equal(next, full);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
 
     for (unsigned i = 0; i < cluster->count; i++) {
         store_mem_set_free_bytes(cluster->nodes[i].disk, 0);
@@ -100,7 +89,7 @@ static void a_leader_whose_disk_is_full_hands_over_to_one_with_space(void **stat
         store_mem_set_free_bytes(cluster->nodes[i].disk, 1ULL << 40);
     }
     cluster_run_ms(cluster, 1000);
-    propose_ok(cluster, "set a 3");
+    cluster_propose_ok(cluster, "set a 3");
     cluster_run_ms(cluster, 2000);
     assert_all_have(cluster, "a", "3");
     cluster_free(cluster);
@@ -112,12 +101,12 @@ static void a_member_without_space_takes_nothing_until_there_is_some(void **stat
     (void)state;
     struct cluster *cluster = cluster_new(3, 22);
     char value[64];
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     cluster_run_ms(cluster, 500);
     struct cluster_node *follower = cluster_follower(cluster);
     store_mem_set_free_bytes(follower->disk, 0);
     cluster_run_ms(cluster, 500);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_run_ms(cluster, 5000);
     assert_string_equal(kv_get(follower->replica, "a", value, sizeof(value)), "1");
     store_mem_set_free_bytes(follower->disk, 1ULL << 40);
@@ -133,7 +122,7 @@ static void a_cut_off_leader_neither_reads_nor_acknowledges(void **state)
     struct cluster *cluster = cluster_new(3, 3);
     struct call read = {.code = VY_CODE_COUNT};
     struct call write;
-    propose_ok(cluster, "set a old");
+    cluster_propose_ok(cluster, "set a old");
     struct cluster_node *old = cluster_leader(cluster);
     cluster_isolate(cluster, old->number, true);
     assert_true(replica_is_leader(old->replica)); /* it does not know yet */
@@ -145,7 +134,7 @@ static void a_cut_off_leader_neither_reads_nor_acknowledges(void **state)
     assert_int_equal(write.answers, 1);
     assert_int_equal(write.code, VY_CODE_UNKNOWN);
     assert_false(replica_is_leader(old->replica)); /* it stepped down */
-    propose_ok(cluster, "set a new");
+    cluster_propose_ok(cluster, "set a new");
     cluster_heal(cluster);
     cluster_run_ms(cluster, 3000);
     assert_all_have(cluster, "a", "new");
@@ -159,7 +148,7 @@ static void a_read_costs_a_round_and_many_share_it(void **state)
     struct call reads[50];
     struct replica_status before;
     struct replica_status after;
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct cluster_node *leader = cluster_leader(cluster);
     replica_get_status(leader->replica, &before);
     for (size_t i = 0; i < 50; i++) {
@@ -181,7 +170,7 @@ static void leadership_is_handed_over_without_an_election_timeout(void **state)
     (void)state;
     struct cluster *cluster = cluster_new(3, 5);
     struct call call = {.code = VY_CODE_COUNT};
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct cluster_node *old = cluster_leader(cluster);
     assert_false(vy_failed(replica_transfer(old->replica, call_on_read, &call)));
     assert_int_equal(replica_transfer(old->replica, call_on_read, &call).code, VY_CODE_BUSY);
@@ -190,7 +179,7 @@ static void leadership_is_handed_over_without_an_election_timeout(void **state)
     assert_int_equal(call.code, VY_CODE_OK);
     assert_non_null(cluster_leader(cluster));
     assert_ptr_not_equal(cluster_leader(cluster), old);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_free(cluster);
 }
 
@@ -198,7 +187,7 @@ static void leadership_is_handed_to_the_member_that_was_asked_for(void **state)
 {
     (void)state;
     struct cluster *cluster = cluster_new(3, 5);
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     for (unsigned i = 0; i < 4; i++) {
         struct call call = {.code = VY_CODE_COUNT};
         struct replica_identity wanted;
@@ -216,7 +205,7 @@ static void leadership_is_handed_to_the_member_that_was_asked_for(void **state)
         assert_int_equal(call.answers, 1);
         assert_int_equal(call.code, VY_CODE_OK);
         assert_ptr_equal(cluster_leader(cluster), next);
-        propose_ok(cluster, "set a 2");
+        cluster_propose_ok(cluster, "set a 2");
     }
     cluster_free(cluster);
 }
@@ -228,7 +217,7 @@ static void a_member_far_behind_is_served_from_the_disk(void **state)
     struct cluster *cluster = cluster_new(3, 6);
     static uint8_t body[8192];
     struct replica_status status;
-    propose_ok(cluster, "set a 0");
+    cluster_propose_ok(cluster, "set a 0");
     const unsigned away = cluster_follower(cluster)->number;
     cluster_crash_node(cluster, away);
     for (unsigned i = 0; i < 60; i++) {
@@ -245,7 +234,7 @@ static void a_member_far_behind_is_served_from_the_disk(void **state)
         cluster_wait_call(cluster, &call, 5000);
         assert_int_equal(call.code, VY_CODE_OK);
     }
-    propose_ok(cluster, "drop k07");
+    cluster_propose_ok(cluster, "drop k07");
     struct cluster_node *leader = cluster_leader(cluster);
     replica_get_status(leader->replica, &status);
     assert_true(status.tail_bytes <= 64 * 1024);
@@ -277,7 +266,7 @@ static void a_member_that_is_away_holds_the_cut_back_until_it_has_caught_up(void
     (void)state;
     struct cluster *cluster = cluster_new(3, 11); /* a tail of twelve entries */
     for (unsigned i = 0; i < 30; i++) {
-        propose_ok(cluster, "set a early");
+        cluster_propose_ok(cluster, "set a early");
     }
     cluster_run_ms(cluster, 500);
     for (unsigned i = 0; i < 3; i++) {
@@ -286,7 +275,7 @@ static void a_member_that_is_away_holds_the_cut_back_until_it_has_caught_up(void
     struct cluster_node *away = cluster_follower(cluster);
     cluster_crash_node(cluster, away->number);
     for (unsigned i = 0; i < 60; i++) {
-        propose_ok(cluster, "set a late");
+        cluster_propose_ok(cluster, "set a late");
     }
     cluster_run_ms(cluster, 500);
     for (unsigned i = 0; i < 3; i++) {
@@ -311,7 +300,7 @@ static void one_clock_that_is_a_day_ahead_does_not_move_the_time_of_entries(void
     struct cluster *cluster = cluster_new(3, 7);
     struct call call;
     uint64_t time_ms = 0;
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct cluster_node *leader = cluster_leader(cluster);
     cluster_run_ms(cluster, 300); /* clocks are heard */
     leader->wall_offset_ms = 86400000;
@@ -335,7 +324,7 @@ static void a_leader_with_a_failed_disk_is_silent_and_the_others_agree(void **st
     struct cluster *cluster = cluster_new(3, 8);
     struct call a;
     struct call b;
-    propose_ok(cluster, "set x 0");
+    cluster_propose_ok(cluster, "set x 0");
     struct cluster_node *bad = cluster_leader(cluster);
     store_mem_fail_write(bad->disk, 1);
     assert_false(vy_failed(kv_propose(bad->replica, &a, "set x A")));
@@ -346,7 +335,7 @@ static void a_leader_with_a_failed_disk_is_silent_and_the_others_agree(void **st
     cluster_crash_node(cluster, bad->number);
     assert_int_equal(a.answers, 1);
     assert_int_equal(a.code, VY_CODE_UNKNOWN);
-    propose_ok(cluster, "set y 1");
+    cluster_propose_ok(cluster, "set y 1");
     cluster_start_node(cluster, bad->number);
     cluster_run_ms(cluster, 2000);
     assert_all_have(cluster, "y", "1");
@@ -500,15 +489,15 @@ static uint64_t snapshots_received(const struct cluster_node *node)
 static void damage_and_wait(struct cluster *cluster, struct cluster_node *node)
 {
     char text[64];
-    propose_ok(cluster, "set a 1");
-    propose_ok(cluster, "set b 2");
+    cluster_propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set b 2");
     cluster_run_ms(cluster, 1000);
     cluster->may_differ = true;
     assert_true(store_mem_flip_bit(node->disk, KV_FAMILY_ROWS, VY_LIT("b"), 3));
     cluster_run_ms(cluster, 100000);
     assert_int_equal(snapshots_received(node), 1);
     assert_string_equal(kv_get(node->replica, "b", text, sizeof(text)), "2");
-    propose_ok(cluster, "set b 3");
+    cluster_propose_ok(cluster, "set b 3");
     cluster_run_ms(cluster, 1000);
     assert_all_have(cluster, "b", "3");
 }
@@ -545,7 +534,7 @@ static void p4_a_damaged_member_that_is_needed_goes_on(void **state)
     struct cluster *cluster = cluster_new_with(&options);
     struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
     assert_non_null(leader);
-    propose_ok(cluster, "set b 2");
+    cluster_propose_ok(cluster, "set b 2");
     cluster_run_ms(cluster, 1000);
     struct cluster_node *damaged = cluster_follower(cluster);
     struct cluster_node *away = NULL;
@@ -559,7 +548,7 @@ static void p4_a_damaged_member_that_is_needed_goes_on(void **state)
     cluster_run_ms(cluster, 15000); /* it has been told */
     cluster_crash_node(cluster, away->number);
     for (unsigned i = 0; i < 20; i++) {
-        propose_ok(cluster, "set c 1");
+        cluster_propose_ok(cluster, "set c 1");
         cluster_run_ms(cluster, 500);
     }
     cluster_start_node(cluster, away->number);
@@ -578,7 +567,7 @@ static struct cluster_node *damage_and_fill_slowly(struct cluster *cluster)
         cluster_stop_node(cluster, i);
         cluster_start_node(cluster, i);
     }
-    propose_ok(cluster, "set b 2");
+    cluster_propose_ok(cluster, "set b 2");
     cluster_run_ms(cluster, 1000);
     struct cluster_node *damaged = cluster_follower(cluster);
     cluster->may_differ = true;
@@ -602,7 +591,7 @@ static void p4_a_member_that_is_being_filled_is_there_when_it_is_needed(void **s
         char text[64];
         assert_non_null(cluster_wait_leader(cluster, 5000));
         struct cluster_node *damaged = damage_and_fill_slowly(cluster);
-        propose_ok(cluster, "set c 1"); /* without it */
+        cluster_propose_ok(cluster, "set c 1"); /* without it */
         struct cluster_node *dies = cluster_leader(cluster);
         for (unsigned i = 0; i < cluster->count && kills_leader == 0; i++) {
             if (&cluster->nodes[i] != damaged && !replica_is_leader(cluster->nodes[i].replica)) {
@@ -611,7 +600,7 @@ static void p4_a_member_that_is_being_filled_is_there_when_it_is_needed(void **s
         }
         cluster_crash_node(cluster, dies->number);
         cluster_run_ms(cluster, 5000);
-        propose_ok(cluster, "set c 2");
+        cluster_propose_ok(cluster, "set c 2");
         cluster_start_node(cluster, dies->number);
         cluster->snapshot_bytes_per_s = 0;
         for (unsigned i = 0; i < cluster->count; i++) {
@@ -632,7 +621,7 @@ static void a_scrub_leaves_out_who_is_away(void **state)
     (void)state;
     struct cluster *cluster = cluster_new_with(
         &(struct cluster_options){.count = 3, .seed = 33, .scrub_period_ms = 60000});
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     cluster_crash_node(cluster, cluster_follower(cluster)->number);
     cluster_run_ms(cluster, 400000);
     assert_true(scrub_rounds(cluster_leader(cluster)) >= 1);
@@ -668,7 +657,7 @@ static void a_scrub_of_unknown_tables_is_left_out(void **state)
     (void)state;
     struct cluster *cluster = cluster_new_with(
         &(struct cluster_options){.count = 3, .seed = 36, .scrub_period_ms = 600000});
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct replica *leader = cluster_leader(cluster)->replica;
     const struct scrub_mark mark = {.family = STORE_FAMILIES_MAX, .key = VY_LIT("k")};
     struct entry *entry = NULL;
@@ -681,7 +670,7 @@ static void a_scrub_of_unknown_tables_is_left_out(void **state)
     entry_unref(entry);
     vy_buf_deinit(&body);
     cluster_run_ms(cluster, 60000);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_run_ms(cluster, 500);
     assert_all_have(cluster, "a", "2");
     cluster_free(cluster);

@@ -4,17 +4,6 @@
 #include "tests/lib/test.h"
 #include <stdio.h>
 
-static void propose_ok(struct cluster *cluster, const char *command)
-{
-    struct call call;
-    struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
-    assert_non_null(leader);
-    assert_false(vy_failed(kv_propose(leader->replica, &call, "%s", command)));
-    cluster_wait_call(cluster, &call, 5000);
-    assert_int_equal(call.answers, 1);
-    assert_int_equal(call.code, VY_CODE_OK);
-}
-
 static struct cluster *new_cluster(unsigned count, uint64_t seed)
 {
     struct cluster *cluster = cluster_new(count, seed);
@@ -102,11 +91,11 @@ static void a_group_grows_from_one_to_five_and_shrinks_again(void **state)
     struct cluster *cluster = new_cluster(1, 1);
     char command[32];
     char value[8];
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     for (unsigned i = 2; i <= 5; i++) {
         grow(cluster);
         (void)snprintf(command, sizeof(command), "set a %u", i);
-        propose_ok(cluster, command);
+        cluster_propose_ok(cluster, command);
     }
     cluster_run_ms(cluster, 500);
     assert_all_have(cluster, "a", "5");
@@ -118,7 +107,7 @@ static void a_group_grows_from_one_to_five_and_shrinks_again(void **state)
         assert_int_equal(count_voters(cluster), left);
         cluster_lose_node(cluster, number);
         (void)snprintf(command, sizeof(command), "set a %u", 10 + left);
-        propose_ok(cluster, command);
+        cluster_propose_ok(cluster, command);
     }
     struct cluster_node *last = cluster_leader(cluster);
     assert_string_equal(kv_get(last->replica, "a", value, sizeof(value)), "11");
@@ -131,10 +120,10 @@ static void a_dead_member_is_replaced(void **state)
 {
     (void)state;
     struct cluster *cluster = new_cluster(3, 2);
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct cluster_node *dead = cluster_follower(cluster);
     cluster_crash_node(cluster, dead->number);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_run_ms(cluster, 1000);
     grow(cluster);
     change_ok(cluster, REPLICA_REMOVE, dead);
@@ -143,7 +132,7 @@ static void a_dead_member_is_replaced(void **state)
     struct replica_status status;
     replica_get_status(cluster_leader(cluster)->replica, &status);
     const uint64_t term = status.term;
-    propose_ok(cluster, "set a 3");
+    cluster_propose_ok(cluster, "set a 3");
     cluster_run_ms(cluster, 5000);
     replica_get_status(cluster_leader(cluster)->replica, &status);
     assert_int_equal(status.term, term);
@@ -194,7 +183,7 @@ static void a_removal_that_would_lose_the_majority_is_refused(void **state)
     (void)state;
     struct cluster *cluster = new_cluster(3, 4);
     struct call call;
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct cluster_node *dead = cluster_follower(cluster);
     cluster_crash_node(cluster, dead->number);
     cluster_run_ms(cluster, 2000);
@@ -203,7 +192,7 @@ static void a_removal_that_would_lose_the_majority_is_refused(void **state)
     assert_ptr_not_equal(other, leader);
     assert_int_equal(change(cluster, REPLICA_REMOVE, other, &call).code, VY_CODE_PRECONDITION);
     change_ok(cluster, REPLICA_REMOVE, dead);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_free(cluster);
 }
 
@@ -215,7 +204,7 @@ static void a_new_member_is_filled_by_whoever_leads(void **state)
     char command[32];
     for (unsigned i = 0; i < 50; i++) {
         (void)snprintf(command, sizeof(command), "set k%u v", i);
-        propose_ok(cluster, command);
+        cluster_propose_ok(cluster, command);
     }
     struct cluster_node *node = cluster_new_node(cluster);
     change_ok(cluster, REPLICA_ADD, node);
@@ -226,7 +215,7 @@ static void a_new_member_is_filled_by_whoever_leads(void **state)
     cluster_crash_node(cluster, old->number);
     wait_voters(cluster, 4);
     cluster_start_node(cluster, old->number);
-    propose_ok(cluster, "set a last");
+    cluster_propose_ok(cluster, "set a last");
     cluster_run_ms(cluster, 2000);
     assert_all_have(cluster, "a", "last");
     assert_all_have(cluster, "k49", "v");
@@ -238,13 +227,13 @@ static void two_members_need_each_other(void **state)
 {
     (void)state;
     struct cluster *cluster = new_cluster(1, 6);
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     grow(cluster);
     cluster_isolate(cluster, 0, true);
     cluster_run_ms(cluster, 3000);
     assert_null(cluster_leader(cluster));
     cluster_heal(cluster);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_free(cluster);
 }
 
@@ -254,7 +243,7 @@ static void a_change_that_was_not_committed_is_taken_back(void **state)
     (void)state;
     struct cluster *cluster = new_cluster(3, 7);
     struct call call;
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct cluster_node *node = cluster_new_node(cluster);
     struct cluster_node *old = cluster_leader(cluster);
     cluster_isolate(cluster, old->number, true);
@@ -262,7 +251,7 @@ static void a_change_that_was_not_committed_is_taken_back(void **state)
     cluster_run_ms(cluster, 3000);
     assert_int_equal(call.answers, 1);
     assert_int_equal(call.code, VY_CODE_UNKNOWN);
-    propose_ok(cluster, "set a 2");
+    cluster_propose_ok(cluster, "set a 2");
     cluster_heal(cluster);
     cluster_run_ms(cluster, 2000);
     struct replica_member members[REPLICA_MEMBERS_MAX];

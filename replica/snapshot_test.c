@@ -10,25 +10,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void propose_ok(struct cluster *cluster, const char *command)
-{
-    struct call call;
-    struct cluster_node *leader = cluster_wait_leader(cluster, 5000);
-    assert_non_null(leader);
-    assert_false(vy_failed(kv_propose(leader->replica, &call, "%s", command)));
-    cluster_wait_call(cluster, &call, 5000);
-    assert_int_equal(call.answers, 1);
-    assert_int_equal(call.code, VY_CODE_OK);
-}
-
 static struct cluster_node *leave_one_behind(struct cluster *cluster)
 {
-    propose_ok(cluster, "set a early");
+    cluster_propose_ok(cluster, "set a early");
     cluster_run_ms(cluster, 500); /* with all of them */
     struct cluster_node *away = cluster_follower(cluster);
     cluster_crash_node(cluster, away->number);
     for (unsigned i = 0; i < 100; i++) {
-        propose_ok(cluster, i % 2 == 0 ? "set a late" : "add n token");
+        cluster_propose_ok(cluster, i % 2 == 0 ? "set a late" : "add n token");
     }
     cluster_run_ms(cluster, 500);
     return away;
@@ -62,7 +51,7 @@ static void a_member_behind_a_cut_log_gets_a_snapshot(void **state)
     assert_int_equal(away->fsm.installs, 1);
     assert_string_equal(kv_get(away->replica, "a", value, sizeof(value)), "late");
     assert_same_state(cluster);
-    propose_ok(cluster, "set a last");
+    cluster_propose_ok(cluster, "set a last");
     cluster_run_ms(cluster, 500);
     assert_string_equal(kv_get(away->replica, "a", value, sizeof(value)), "last");
     replica_get_status(away->replica, &status);
@@ -401,7 +390,7 @@ static void a_scrub_that_ends_for_a_snapshot_begins_again(void **state)
     (void)state;
     struct cluster *cluster = cluster_new_with(
         &(struct cluster_options){.count = 1, .seed = 15, .scrub_period_ms = 1000});
-    propose_ok(cluster, "set a 1");
+    cluster_propose_ok(cluster, "set a 1");
     struct replica *replica = cluster->nodes[0].replica;
     replica_open_store(replica, false);
     assert_false(replica_stop_scrub(replica)); /* not at once */
