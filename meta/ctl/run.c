@@ -390,14 +390,22 @@ int ctl_work_show_one(struct ctl_work *work, const void *reply)
     return exit_code;
 }
 
+bool ctl_work_was_checked(const struct ctl_work *work)
+{
+    if (work->write.validate_only) {
+        fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
+    }
+    return work->write.validate_only;
+}
+
 static int run_one(struct ctl_work *work)
 {
     struct ctl_answer answer;
     void *reply = NULL;
     ctl_answer_init(&answer);
     int exit_code = ctl_work_ask_decoded(work, &answer, &reply);
-    if (exit_code == CTL_EXIT_OK && work->build.write->validate_only) {
-        fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
+    if (exit_code == CTL_EXIT_OK) {
+        (void)ctl_work_was_checked(work);
     }
     if (exit_code == CTL_EXIT_OK && work->command->shape != CTL_NOTHING) {
         exit_code = ctl_work_show_one(work, reply);

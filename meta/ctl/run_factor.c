@@ -45,9 +45,7 @@ int ctl_work_enroll(struct ctl_work *work)
     void *reply = NULL;
     ctl_answer_init(&answer);
     int exit_code = ctl_work_ask_decoded(work, &answer, &reply);
-    if (exit_code == CTL_EXIT_OK && work->build.write->validate_only) {
-        fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
-    } else if (exit_code == CTL_EXIT_OK) {
+    if (exit_code == CTL_EXIT_OK && !ctl_work_was_checked(work)) {
         exit_code = show_secret(work, reply);
     }
     ctl_answer_deinit(&answer);
@@ -91,9 +89,7 @@ int ctl_work_show_codes(struct ctl_work *work)
     void *reply = NULL;
     ctl_answer_init(&answer);
     int exit_code = ctl_work_ask_decoded(work, &answer, &reply);
-    if (exit_code == CTL_EXIT_OK && work->build.write->validate_only) {
-        fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
-    } else if (exit_code == CTL_EXIT_OK) {
+    if (exit_code == CTL_EXIT_OK && !ctl_work_was_checked(work)) {
         exit_code = show_codes(work, reply);
         say_confirmed(work, reply);
     }

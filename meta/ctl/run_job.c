@@ -206,9 +206,7 @@ static int finish_delete(struct ctl_work *work, const struct admin_delete_accoun
     }
     say_empty_aliases(work, reply);
     say_second_admin(work, reply->waits_for_second_admin);
-    if (work->write.validate_only) {
-        fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
-    }
+    (void)ctl_work_was_checked(work);
     return waits ? wait_for_certificate(work, id) : ctl_work_show_one(work, reply);
 }
 
@@ -253,9 +251,7 @@ static int finish_domain(struct ctl_work *work, const struct admin_delete_domain
     if (id == NULL) {
         return ctl_work_fail_err(work, vy_error(VY_CODE_NOMEM, "id"));
     }
-    if (work->write.validate_only) {
-        fprintf(work->run->err, "checked: this would be done; nothing was changed\n");
-    }
+    (void)ctl_work_was_checked(work);
     say_second_admin(work, reply->waits_for_second_admin);
     if (reply->intent.len > 0 && work->run->args->has[CTL_OPTION_WAIT]) {
         return wait_for_certificate(work, id);

@@ -162,8 +162,7 @@ static void say_next(const struct ctl_work *work, const struct admin_add_member_
     FILE *err = work->run->err;
     const char *key =
         vy_bytes_equal(reply->group, VY_LIT("meta")) ? "meta.members" : "group.members";
-    if (work->write.validate_only) {
-        fprintf(err, "checked: this would be done; nothing was changed\n");
+    if (ctl_work_was_checked(work)) {
         return;
     }
     fprintf(

@@ -41,6 +41,8 @@ int ctl_work_flush_text(struct ctl_work *work);
 /* One call of work->method. *out lives in the page's arena and the answer. */
 int ctl_work_ask_decoded(struct ctl_work *work, struct ctl_answer *answer, void **out);
 int ctl_work_show_one(struct ctl_work *work, const void *reply);
+/* With --dry-run: says that nothing was changed. */
+bool ctl_work_was_checked(const struct ctl_work *work);
 /* Another method on the way; reply lives in the page's arena and the answer. */
 const struct vy_pb_method *ctl_work_find_method(const char *method);
 int ctl_work_ask_other(struct ctl_work *work, const struct vy_pb_method *method,
