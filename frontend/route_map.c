@@ -18,24 +18,13 @@
 
 static void ask_map(struct route *route);
 
-/* Members as rpc_group wants them; addresses become NUL-terminated in the arena. */
 static struct vy_err group_members(struct vy_arena *arena, const struct map_group *group,
                                    struct rpc_group_member *members)
 {
     if (group->members_count == 0) {
         return vy_error(VY_CODE_UNAVAILABLE, "a group has no members yet");
     }
-    if (group->members_count > RPC_GROUP_MEMBERS_MAX) {
-        return vy_error(VY_CODE_LIMIT, "members of a group");
-    }
-    for (size_t i = 0; i < group->members_count; i++) {
-        members[i].node = vy_arena_cstr(arena, group->members[i].node);
-        members[i].address = vy_arena_cstr(arena, group->members[i].link_address);
-        if (members[i].node == NULL || members[i].address == NULL) {
-            return vy_error(VY_CODE_LIMIT, "cluster map");
-        }
-    }
-    return vy_ok();
+    return meta_members_of_group(arena, group, members);
 }
 
 static struct vy_err take_groups(struct route *route, struct vy_arena *arena,

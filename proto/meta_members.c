@@ -41,3 +41,19 @@ struct vy_err meta_members_put(const struct meta_members *members, struct rpc_gr
     }
     return rpc_group_set_members(group, list, members->count);
 }
+
+struct vy_err meta_members_of_group(struct vy_arena *arena, const struct map_group *group,
+                                    struct rpc_group_member out[RPC_GROUP_MEMBERS_MAX])
+{
+    if (group->members_count > RPC_GROUP_MEMBERS_MAX) {
+        return vy_error(VY_CODE_LIMIT, "members of a group");
+    }
+    for (size_t i = 0; i < group->members_count; i++) {
+        out[i].node = vy_arena_cstr(arena, group->members[i].node);
+        out[i].address = vy_arena_cstr(arena, group->members[i].link_address);
+        if (out[i].node == NULL || out[i].address == NULL) {
+            return vy_error(VY_CODE_LIMIT, "cluster map");
+        }
+    }
+    return vy_ok();
+}

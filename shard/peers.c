@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/peers.h"
 #include "base/assert.h"
+#include "proto/meta_members.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -165,16 +166,10 @@ static struct vy_err take_group(struct peers *peers, struct vy_arena *arena,
 {
     struct rpc_group_member members[RPC_GROUP_MEMBERS_MAX];
 
-    if (group->members_count == 0 || group->members_count > RPC_GROUP_MEMBERS_MAX) {
+    if (group->members_count == 0) {
         return vy_error(VY_CODE_LIMIT, "members of a group");
     }
-    for (size_t i = 0; i < group->members_count; i++) {
-        members[i].node = vy_arena_cstr(arena, group->members[i].node);
-        members[i].address = vy_arena_cstr(arena, group->members[i].link_address);
-        if (members[i].node == NULL || members[i].address == NULL) {
-            return vy_error(VY_CODE_LIMIT, "cluster map");
-        }
-    }
+    VY_TRY(meta_members_of_group(arena, group, members));
     return set_group(peers, group->group_id, members, group->members_count);
 }
 
