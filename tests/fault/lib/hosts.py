@@ -212,11 +212,16 @@ class Supervisor(threading.Thread):
         super().__init__(daemon=True)
         self.cluster, self.pause_s, self.over = cluster, pause_s, threading.Event()
         self.starts = []
+        self.children = {}  # what was started here; a process writes its pid file anew, which is empty for a moment
+
+    def is_running(self, name):
+        child = self.children.get(name)
+        return child.poll() is None if child else self.cluster.pid(name) is not None
 
     def run(self):
         while not self.over.wait(0.1):
             for process in self.cluster.processes():
-                if not self.cluster.pid(process["name"]):
+                if not self.is_running(process["name"]):
                     self.over.wait(self.pause_s)
                     if not self.over.is_set():
                         self.starts.append(process["name"])
@@ -226,7 +231,7 @@ class Supervisor(threading.Thread):
         with open(process["log"], "ab") as log:
             child = subprocess.Popen(process["argv"], env={**os.environ, **process["env"]}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         pathlib.Path(process["pidfile"]).write_text("%d\n" % child.pid)
-        threading.Thread(target=child.wait, daemon=True).start()
+        self.children[process["name"]] = child
 
     def finish(self):
         self.over.set()
